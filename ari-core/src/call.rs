@@ -1,0 +1,141 @@
+//! What a builder holds until it is awaited, and how its answer becomes what it gives.
+
+use std::{borrow::Cow, time::Duration};
+
+use bytes::Bytes;
+use futures::{FutureExt, future::BoxFuture};
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use crate::{
+    client::{Gathered, Missing},
+    error::{Error, Result},
+    model::Absent,
+    operation::OperationSpec,
+    request::{Request, Response},
+    scope::Through,
+};
+
+/// A request, and the client that it goes through.
+#[derive(Clone, Debug)]
+pub(crate) struct Call {
+    pub(crate) through: Through,
+    pub(crate) request: Request,
+}
+
+impl Call {
+    pub(crate) fn new(through: &Through, operation: &'static OperationSpec) -> Self {
+        let target = through.target().clone();
+        Self { through: through.clone(), request: Request::new(operation, target) }
+    }
+
+    pub(crate) fn set(&mut self, name: impl Into<Cow<'static, str>>, value: impl Into<Value>) {
+        self.request.parameters.set(name, value);
+    }
+
+    pub(crate) fn with(mut self, name: &'static str, value: impl Into<Value>) -> Self {
+        self.set(name, value);
+        self
+    }
+
+    /// Adds one member to a parameter that is an object.
+    pub(crate) fn insert(&mut self, name: &'static str, key: String, value: Value) {
+        let mut members = match self.request.parameters.remove(name) {
+            Some(Value::Object(members)) => members,
+            _ => serde_json::Map::new(),
+        };
+        members.insert(key, value);
+        self.set(name, Value::Object(members));
+    }
+
+    pub(crate) fn send<T: Output>(self) -> BoxFuture<'static, Result<T>> {
+        T::run(self)
+    }
+
+    /// Sends the request and gives the answer if it is not a refusal.
+    pub(crate) async fn answer(self) -> Result<(Response, Through, Request)> {
+        let Self { through, request } = self;
+        let response = through.call(request.clone()).await?.into_success(request.operation)?;
+        Ok((response, through, request))
+    }
+}
+
+/// What awaiting a builder gives.
+pub(crate) trait Output: Sized + Send + 'static {
+    fn run(call: Call) -> BoxFuture<'static, Result<Self>>;
+}
+
+impl Output for () {
+    fn run(call: Call) -> BoxFuture<'static, Result<Self>> {
+        call.answer().map(|answer| answer.map(|_| ())).boxed()
+    }
+}
+
+impl Output for Bytes {
+    fn run(call: Call) -> BoxFuture<'static, Result<Self>> {
+        call.answer().map(|answer| answer.map(|(response, ..)| response.body)).boxed()
+    }
+}
+
+/// A model that an operation answers with.
+pub(crate) trait Model: DeserializeOwned + Absent + Send + 'static {}
+
+impl<T: Model> Output for T {
+    fn run(call: Call) -> BoxFuture<'static, Result<Self>> {
+        async move {
+            let (response, _, request) = call.answer().await?;
+            decode(&request, &response.body)
+        }
+        .boxed()
+    }
+}
+
+impl<T: Model> Output for Vec<T> {
+    fn run(call: Call) -> BoxFuture<'static, Result<Self>> {
+        async move {
+            let (response, _, request) = call.answer().await?;
+            decode_list(&request, &response.body)
+        }
+        .boxed()
+    }
+}
+
+/// Decodes the object that answers a request; one without an identity is none.
+pub(crate) fn decode<T: Model>(request: &Request, body: &[u8]) -> Result<T> {
+    let undecodable = |source| Error::decode::<T>(format!("the answer to {}", request.operation), body, source);
+    let model: T = serde_json::from_slice(body).map_err(|error| undecodable(error.into()))?;
+    if model.is_absent() { Err(undecodable("it has no id".into())) } else { Ok(model) }
+}
+
+pub(crate) fn decode_list<T: Model>(request: &Request, body: &[u8]) -> Result<Vec<T>> {
+    serde_json::from_slice(body).map_err(|error| {
+        Error::decode::<Vec<T>>(format!("the answer to {}", request.operation), body, error.into())
+    })
+}
+
+/// Takes apart the answers of everybody who was asked; an answer that cannot be read counts as missing.
+pub(crate) async fn gather<T>(
+    call: Call,
+    take: impl Fn(&Response, &Through, &Request) -> Result<Vec<T>> + Send,
+) -> Result<Gathered<T>> {
+    let Call { through, request } = call;
+    let gathered = through.gather(request.clone()).await?;
+    let mut missing = gathered.missing;
+    let mut items = Vec::new();
+    for response in gathered.items {
+        let source = response.source.clone();
+        let taken = response
+            .into_success(request.operation)
+            .and_then(|response| take(&response, &through, &request));
+        match taken {
+            Ok(taken) => items.extend(taken),
+            Err(error) => missing.push(Missing::new(source, error.to_string())),
+        }
+    }
+    Ok(Gathered::new(items, missing))
+}
+
+/// Sets the limit on the wait for an answer.
+pub(crate) fn limit(call: &mut Call, timeout: Duration) {
+    call.request.timeout = Some(timeout);
+}

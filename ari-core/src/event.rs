@@ -1,0 +1,130 @@
+//! Events: read once for what routing needs, decoded on demand.
+
+use std::{fmt, sync::{Arc, OnceLock}};
+
+use bytes::Bytes;
+
+use crate::{
+    entity::{EntityKind, Metadata},
+    error::{Error, Result},
+    events::EventBody,
+    peek::{self, Header},
+};
+
+pub use crate::peek::{Concern, Numbers, Role};
+
+/// An event, shared by everybody who is interested in it.
+///
+/// It stays as it came from the wire. What routing needs is read when it arrives; the typed
+/// [`body`](Self::body) is decoded when somebody asks for it, and at most once.
+#[derive(Clone)]
+pub struct Event(Arc<Inner>);
+
+struct Inner {
+    raw: Bytes,
+    header: Header,
+    body: OnceLock<Result<EventBody, Arc<Error>>>,
+}
+
+impl Event {
+    /// Reads an event as it came from the wire.
+    ///
+    /// # Errors
+    /// It is not UTF-8, not JSON, or not an object with a `type`.
+    pub fn parse(raw: impl Into<Bytes>) -> Result<Self> {
+        let raw = raw.into();
+        let header = peek::peek(&raw)?;
+        Ok(Self(Arc::new(Inner { raw, header, body: OnceLock::new() })))
+    }
+
+    /// The type, as in `StasisStart`.
+    pub fn kind(&self) -> &str {
+        self.0.header.kind.get(&self.0.raw)
+    }
+
+    /// The event as it came.
+    pub fn raw(&self) -> &Bytes {
+        &self.0.raw
+    }
+
+    /// The event as a JSON value.
+    ///
+    /// # Errors
+    /// It holds something that passed the first reading and is no JSON all the same.
+    pub fn to_value(&self) -> Result<serde_json::Value> {
+        serde_json::from_slice(&self.0.raw)
+            .map_err(|error| Error::decode::<serde_json::Value>(self.kind(), &self.0.raw, error.into()))
+    }
+
+    /// The Stasis application that it is for.
+    pub fn application(&self) -> Option<&str> {
+        self.text(&self.0.header.application)
+    }
+
+    /// The entity id of the Asterisk that it comes from.
+    pub fn asterisk_id(&self) -> Option<&str> {
+        self.text(&self.0.header.asterisk_id)
+    }
+
+    /// The dialog that this copy is for.
+    pub fn dialog(&self) -> Option<&str> {
+        self.text(&self.0.header.dialog)
+    }
+
+    /// When it happened, as Asterisk wrote it.
+    pub fn timestamp(&self) -> Option<&str> {
+        self.text(&self.0.header.timestamp)
+    }
+
+    /// Application, Asterisk and dialog.
+    pub fn metadata(&self) -> Metadata {
+        Metadata {
+            application: self.application().map(Arc::from),
+            asterisk_id: self.asterisk_id().map(Arc::from),
+            dialog: self.dialog().map(Arc::from),
+        }
+    }
+
+    /// The entities that it concerns.
+    pub fn concerns(&self) -> impl Iterator<Item = Concern<'_>> {
+        self.0.header.concerns.iter().map(|concern| concern.get(&self.0.raw))
+    }
+
+    /// Whether it concerns this entity.
+    pub fn is_about(&self, kind: EntityKind, id: &str) -> bool {
+        self.concerns().any(|concern| concern.kind == kind && concern.id == id)
+    }
+
+    /// The numbers that the proxy gave it.
+    pub fn numbers(&self) -> Option<Numbers<'_>> {
+        self.0.header.numbers.as_ref().map(|numbers| numbers.get(&self.0.raw))
+    }
+
+    /// The event with its type's own fields; decoded at the first call.
+    ///
+    /// A type that this version does not know is [`EventBody::Unknown`].
+    ///
+    /// # Errors
+    /// A field has a value of the wrong type. The event stays readable by [`raw`](Self::raw).
+    pub fn body(&self) -> Result<&EventBody, Arc<Error>> {
+        self.0
+            .body
+            .get_or_init(|| EventBody::decode(self.kind(), &self.0.raw).map_err(Arc::new))
+            .as_ref()
+            .map_err(Arc::clone)
+    }
+
+    fn text<'a>(&'a self, text: &'a Option<peek::Text>) -> Option<&'a str> {
+        text.as_ref().map(|text| text.get(&self.0.raw)).filter(|text| !text.is_empty())
+    }
+}
+
+impl fmt::Debug for Event {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Event")
+            .field("kind", &self.kind())
+            .field("asterisk_id", &self.asterisk_id())
+            .field("concerns", &self.concerns().collect::<Vec<_>>())
+            .finish_non_exhaustive()
+    }
+}
