@@ -8,6 +8,8 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::{
+    endings::{self, Latch},
+    entity::EntityKind,
     client::{Gathered, Missing},
     error::{Error, Result},
     model::Absent,
@@ -46,6 +48,46 @@ impl Call {
         };
         members.insert(key, value);
         self.set(name, Value::Object(members));
+    }
+
+    /// Makes a creation ready: says where it goes, and sets the latch on its end up, before anything is
+    /// sent.
+    pub(crate) async fn prepare_creation(&mut self, kind: EntityKind) -> Result<Option<Latch>> {
+        {
+            let scope = self.through.scope()?;
+            let client = scope.client();
+            if self.request.target.asterisk_id.is_none() {
+                client.place(&mut self.request.target);
+            }
+            if self.request.operation.parameter("app").is_some() && !self.is_destined() {
+                let target = self.request.target.clone().or(&client.identity());
+                if let Some(application) = target.application {
+                    self.set("app", &*application);
+                }
+            }
+        }
+        let Some(id) = self.created_id() else { return Ok(None) };
+        if !matches!(kind, EntityKind::Channel | EntityKind::Playback | EntityKind::LiveRecording | EntityKind::Bridge) {
+            return Ok(None);
+        }
+        let through = self.through.narrowed(&self.request.target);
+        let (latch, wait) = endings::latch(&through, kind, &id)?;
+        wait.ready().await?;
+        Ok(Some(latch))
+    }
+
+    /// Whether it says what becomes of the new channel.
+    fn is_destined(&self) -> bool {
+        ["app", "context", "extension", "label", "priority"]
+            .iter()
+            .any(|name| self.request.parameters.get(name).is_some())
+    }
+
+    /// The id of what it creates, where the client chose one.
+    pub(crate) fn created_id(&self) -> Option<String> {
+        let creates = self.request.operation.creates.as_ref()?;
+        let id = self.request.parameters.text(creates.id)?;
+        (!id.is_empty()).then(|| id.into_owned())
     }
 
     pub(crate) fn send<T: Output>(self) -> BoxFuture<'static, Result<T>> {

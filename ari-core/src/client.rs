@@ -1,6 +1,6 @@
 //! The trait that every transport implements.
 
-use std::fmt::Debug;
+use std::{fmt::Debug, time::Duration};
 
 use futures::future::BoxFuture;
 
@@ -89,6 +89,23 @@ pub trait AriClient: Debug + Send + Sync + 'static {
 
     /// The router that the transport puts its events into.
     fn router(&self) -> &Router;
+
+    /// Chooses where a creation goes whose target names no Asterisk, so that its events can be
+    /// listened to before it is sent.
+    fn place(&self, target: &mut Metadata) {
+        *target = std::mem::take(target).or(&self.identity());
+    }
+
+    /// Waits; ari-core has no clock of its own.
+    fn sleep(&self, duration: Duration) -> BoxFuture<'static, ()>;
+
+    /// Makes the name of a dialog that only this client knows, of an id that nobody else uses.
+    fn private_dialog(&self, id: &str) -> String {
+        id.to_owned()
+    }
+
+    /// Forgets what was bound to a dialog: its last scope here has ended.
+    fn release_dialog(&self, dialog: &str);
 
     /// Ends the connection in good order.
     fn close(&self) -> BoxFuture<'_, Result<()>>;

@@ -7,13 +7,19 @@ use futures::{FutureExt, future::BoxFuture};
 use crate::{
     call::{self, Call, Output},
     client::Gathered,
-    endings::Latch,
+    endings::{self, Latch, Outcome},
     entity::{Entity, EntityKind, Metadata},
-    error::Result,
+    error::{Error, Result},
+    event::Event,
+    events::TypedEvent,
     models,
     request::{Request, Response},
     scope::Through,
+    stream::{self, Events, Typed, Wanted},
 };
+
+/// How many places are tried for a creation where nobody listens.
+const PLACES: usize = 3;
 
 /// What the handles of all kinds have in common.
 pub(crate) trait Handle: Sized + Send + 'static {
@@ -143,10 +149,27 @@ handle! {
 }
 
 /// Sends a request that creates something and makes the handle of it.
-async fn create<H: Handle>(mut call: Call) -> Result<H> {
-    let ending = call.prepare_creation(H::KIND).await?;
+///
+/// Where nobody listens at the place that was chosen for it, nothing was sent, and another is chosen.
+async fn create<H: Handle>(call: Call) -> Result<H> {
+    let chosen = call.request.target.asterisk_id.is_some();
+    for _ in 1..PLACES {
+        let mut attempt = call.clone();
+        let ending = attempt.prepare_creation(H::KIND).await?;
+        match finish_creation(attempt, ending).await {
+            Err(Error::NobodyThere { .. }) if !chosen => {}
+            outcome => return outcome,
+        }
+    }
+    let mut attempt = call;
+    let ending = attempt.prepare_creation(H::KIND).await?;
+    finish_creation(attempt, ending).await
+}
+
+/// Sends a creation that was made ready.
+async fn finish_creation<H: Handle>(call: Call, ending: Option<Latch>) -> Result<H> {
+    let named = call.created_id();
     let (response, through, request) = call.answer().await?;
-    let named = request.operation.creates.as_ref().and_then(|creates| request.parameters.text(creates.id));
     let known = Metadata { dialog: request.target.dialog.clone(), ..response.source.clone() }.or(&request.target);
     let data: Option<H::Data> =
         if response.body.is_empty() { None } else { Some(call::decode(&request, &response.body)?) };
@@ -154,10 +177,60 @@ async fn create<H: Handle>(mut call: Call) -> Result<H> {
     let id = match (&data, &key, named) {
         (Some(data), ..) => H::id_of(data),
         (None, Some(key), _) => key.id.to_string(),
-        (None, None, named) => named.unwrap_or_default().into_owned(),
+        (None, None, named) => named.unwrap_or_default(),
     };
     let metadata = key.map_or_else(Metadata::default, |key| key.metadata).or(&known);
     Ok(H::assemble(&through, Entity::new(H::KIND, id, metadata), data, ending))
+}
+
+/// A creation that is ready to be sent, with its handle and its events.
+///
+/// Nothing was sent yet. The events of the new entity are subscribed to already, so that not even the
+/// first of them is missed.
+#[must_use = "nothing is created until it is sent"]
+#[derive(Debug)]
+pub struct Staged<H> {
+    call: Call,
+    handle: H,
+    events: Events,
+}
+
+impl<H> Staged<H> {
+    /// The handle of the entity that is to be created.
+    pub const fn handle(&self) -> &H {
+        &self.handle
+    }
+
+    /// The events of the entity that is to be created.
+    pub const fn events(&mut self) -> &mut Events {
+        &mut self.events
+    }
+
+    /// Sends the request; gives the handle and the events.
+    ///
+    /// # Errors
+    /// It was refused, could not be sent, or no answer came.
+    ///
+    /// # Cancel safety
+    /// Dropping the future gives up the wait; the entity may be created all the same.
+    pub async fn send(self) -> Result<(H, Events)> {
+        let Self { call, handle, events } = self;
+        call.answer().await?;
+        Ok((handle, events))
+    }
+}
+
+/// Makes a creation ready without sending it.
+pub(crate) async fn stage<H: Handle>(mut call: Call) -> Result<Staged<H>> {
+    let ending = call.prepare_creation(H::KIND).await?;
+    let id = call.created_id().ok_or_else(|| {
+        Error::InvalidRequest(format!("{} can be staged only with an id of its own", call.request.operation))
+    })?;
+    let entity = Entity::new(H::KIND, id, call.request.target.clone());
+    let handle = H::assemble(&call.through, entity.clone(), None, ending);
+    let through = call.through.narrowed(&entity.metadata);
+    let events = stream::subscribe(&through, Wanted { entity: Some(entity), capacity: None }).await?;
+    Ok(Staged { call, handle, events })
 }
 
 /// The handles that one answer to a list names: by keys, or by data.
@@ -178,4 +251,79 @@ fn handles<H: Handle>(response: &Response, through: &Through, request: &Request)
         .into_iter()
         .map(|data| H::assemble(through, Entity::new(H::KIND, H::id_of(&data), known.clone()), Some(data), None))
         .collect())
+}
+
+/// Gives the handles of these kinds their streams of events.
+macro_rules! streams {
+    ($($name:ident)*) => {$(
+        impl $name {
+            /// The events that concern it, until its last one.
+            ///
+            /// For a channel these include those of what plays on it or is recorded from it.
+            ///
+            /// # Errors
+            /// The client is closed, or the other side cannot be subscribed to.
+            ///
+            /// # Cancel safety
+            /// Dropping the future leaves no subscription.
+            pub async fn events(&self) -> Result<Events> {
+                self.stream::<Event>().await
+            }
+
+            /// The events of one type that concern it; the stream ends with it.
+            ///
+            /// # Errors
+            /// As [`events`](Self::events).
+            ///
+            /// # Cancel safety
+            /// Dropping the future leaves no subscription.
+            pub async fn events_of<T: TypedEvent>(&self) -> Result<Events<Typed<T>>> {
+                self.stream().await
+            }
+
+            async fn stream<V: stream::View>(&self) -> Result<Events<V>> {
+                let wanted = Wanted { entity: Some(self.entity.clone()), capacity: None };
+                stream::subscribe(&self.through, wanted).await
+            }
+        }
+    )*};
+}
+
+streams!(BridgeHandle ChannelHandle DeviceStateHandle EndpointHandle LiveRecordingHandle PlaybackHandle);
+
+/// Gives the handles of these kinds the wait for their end.
+macro_rules! endings {
+    ($($(#[$attribute:meta])* $name:ident: $wait:ident,)*) => {$(
+        impl $name {
+            $(#[$attribute])*
+            ///
+            /// It does not depend on an event alone: where none comes it asks, so it also returns when
+            /// the event was lost or is never sent.
+            ///
+            /// # Errors
+            /// The client is closed, or the other side cannot be subscribed to.
+            ///
+            /// # Cancel safety
+            /// The wait may be dropped, and begun again, at any time.
+            pub async fn $wait(&self) -> Result<Outcome> {
+                if let Some(latch) = &self.ending {
+                    return endings::wait(&self.through, &self.entity, latch, false).await;
+                }
+                let (latch, wait) = endings::latch(&self.through, self.entity.kind, &self.entity.id)?;
+                wait.ready().await?;
+                endings::wait(&self.through, &self.entity, &latch, true).await
+            }
+        }
+    )*};
+}
+
+endings! {
+    /// Waits until the bridge is destroyed.
+    BridgeHandle: until_destroyed,
+    /// Waits until the channel is gone.
+    ChannelHandle: until_hungup,
+    /// Waits until the recording has ended.
+    LiveRecordingHandle: finished,
+    /// Waits until the playback has ended.
+    PlaybackHandle: finished,
 }

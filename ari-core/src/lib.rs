@@ -11,6 +11,7 @@ mod event;
 pub mod events;
 mod handle;
 mod id;
+pub mod local;
 mod model;
 pub mod models;
 mod operation;
@@ -22,4 +23,28 @@ pub mod router;
 mod scope;
 mod stream;
 pub mod subject;
+#[cfg(feature = "testing")]
+pub mod testing;
 mod timestamp;
+
+pub use self::{
+    ari::Ari,
+    calls::{Calls, IncomingCall},
+    client::{AriClient, ConnectionState, Gathered, Missing, not_sent},
+    endings::{Outcome, ended_by},
+    entity::{Entity, EntityKind, Metadata},
+    error::{Error, Refusal, Result, Source, sample},
+    event::{Concern, Event, Numbers, Role},
+    handle::{
+        ApplicationHandle, BridgeHandle, ChannelHandle, DeviceStateHandle, EndpointHandle, LiveRecordingHandle,
+        LogChannelHandle, MailboxHandle, ModuleHandle, PlaybackHandle, SoundHandle, Staged,
+        StoredRecordingHandle,
+    },
+    id::{BridgeId, ChannelId, Id, PlaybackId, fresh_id, marker},
+    operation::{Answer, Creates, Location, Method, Operation, OperationSpec, ParameterSpec, ParameterType},
+    peek::NUMBERS_MEMBER,
+    request::{HttpRequest, Parameters, Request, Response, Unroutable},
+    router::{End, Gap, GapCause},
+    stream::{Events, IgnoringGaps, StreamItem, Typed, View},
+    timestamp::{ParseTimestampError, Timestamp},
+};

@@ -1,0 +1,151 @@
+//! New calls.
+
+use std::{
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use futures::Stream;
+
+use crate::{
+    endings::Latch,
+    entity::{Entity, EntityKind, Metadata},
+    error::{Error, Result},
+    event::{Event, Role},
+    events::EventBody,
+    handle::{ChannelHandle, Handle},
+    router::{CallQueue, Claimed, Feed, Interest, Registration, Sink},
+    scope::Through,
+    stream::Events,
+};
+
+/// New calls that this client has taken before they are read; then it takes no more.
+const WAITING_CALLS: usize = 64;
+
+/// The stream of new calls of an application.
+///
+/// Each call reaches exactly one worker of the cluster. A channel that this client created, and holds
+/// the handle of, is no new call.
+#[must_use = "a stream does nothing unless it is read"]
+#[derive(Debug)]
+pub struct Calls {
+    queue: Arc<CallQueue>,
+    registration: Registration,
+    _events: Registration,
+    through: Through,
+}
+
+impl Calls {
+    /// Takes no more calls: the stream gives those that were taken already, and ends.
+    ///
+    /// This is the first step of a worker that leaves: stop, finish the calls that are there, close.
+    pub fn stop(&self) {
+        self.queue.stop();
+        self.flow();
+    }
+
+    fn flow(&self) {
+        self.registration.router.calls_flow(self.registration.slot, &self.registration.sink);
+    }
+}
+
+impl Stream for Calls {
+    type Item = IncomingCall;
+
+    fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<IncomingCall>> {
+        let Some(claimed) = std::task::ready!(self.queue.poll(context)) else { return Poll::Ready(None) };
+        self.flow();
+        Poll::Ready(Some(IncomingCall::new(claimed, &self.registration, &self.through)))
+    }
+}
+
+/// A new call, with the events of its channel already flowing.
+#[derive(Debug)]
+pub struct IncomingCall {
+    channel: ChannelHandle,
+    start: Event,
+    events: Events,
+}
+
+impl IncomingCall {
+    fn new(claimed: Claimed, by: &Registration, through: &Through) -> Self {
+        let Claimed { start, events, events_slot, ending, ending_slot } = claimed;
+        let register = |slot, sink| Registration { router: by.router.clone(), slot, sink };
+        let events_registration = register(events_slot, Sink::Queue(Arc::clone(&events)));
+        let ending = Latch::new(Arc::clone(&ending), register(ending_slot, Sink::Latch(ending)));
+        let id = start
+            .concerns()
+            .find(|concern| concern.kind == EntityKind::Channel && concern.role == Role::Subject)
+            .map_or("", |concern| concern.id);
+        let entity = Entity::new(EntityKind::Channel, id, start.metadata().or(through.target()));
+        let snapshot = match start.body() {
+            Ok(EventBody::StasisStart(body)) => body.channel.clone(),
+            _ => None,
+        };
+        let channel = ChannelHandle::assemble(through, entity.clone(), snapshot, Some(ending));
+        let events = Events::new(events, events_registration, channel.through.clone(), Some(entity));
+        Self { channel, start, events }
+    }
+
+    /// The channel; it knows its application, its Asterisk and its dialog.
+    pub fn channel(&self) -> ChannelHandle {
+        self.channel.clone()
+    }
+
+    /// The `StasisStart` that announced the call.
+    pub const fn event(&self) -> &Event {
+        &self.start
+    }
+
+    /// The arguments that the dialplan gave to the application.
+    pub fn args(&self) -> Vec<String> {
+        match self.start.body() {
+            Ok(EventBody::StasisStart(body)) => body.args.clone(),
+            _ => Vec::new(),
+        }
+    }
+
+    /// The events of the channel since it entered the application, none of them missed.
+    pub const fn events(&mut self) -> &mut Events {
+        &mut self.events
+    }
+
+    /// Takes the call apart into the channel and its events.
+    pub fn into_parts(self) -> (ChannelHandle, Events) {
+        (self.channel, self.events)
+    }
+}
+
+/// Subscribes to the events of the application, then takes its calls.
+pub(crate) async fn subscribe(through: &Through) -> Result<Calls> {
+    let (application, events) = {
+        let scope = through.scope()?;
+        let target = through.target().clone().or(&scope.client().identity());
+        let application = target.application.ok_or_else(|| {
+            Error::InvalidRequest("calls() needs an application: connect as one, or use for_application()".into())
+        })?;
+        let everywhere = Metadata { application: Some(Arc::clone(&application)), ..Metadata::default() };
+        let feed = scope.client().feed(&everywhere);
+        let interest = Interest::new(feed);
+        let router = scope.client().router();
+        (application, router.subscribe(scope.id(), interest, Sink::Keep).ok_or(Error::Closed)?)
+    };
+    // The events must flow before the first call is taken: what happens to it next is not missed then.
+    let kept = events.registration;
+    events.wait.ready().await?;
+    let queue = Arc::new(CallQueue::new(WAITING_CALLS));
+    let calls = {
+        let scope = through.scope()?;
+        let interest = Interest {
+            application: Some(Arc::clone(&application)),
+            asterisk_id: through.target().asterisk_id.clone(),
+            ..Interest::new(Feed::Calls(application))
+        };
+        let sink = Sink::Calls(Arc::clone(&queue));
+        scope.client().router().subscribe(scope.id(), interest, sink).ok_or(Error::Closed)?
+    };
+    let registration = calls.registration;
+    calls.wait.ready().await?;
+    Ok(Calls { queue, registration, _events: kept, through: through.clone() })
+}

@@ -1,0 +1,279 @@
+//! How things end: a latch that is set up before anything is sent.
+//!
+//! The last event of an entity may never come, or come before the answer that announced the entity.
+//! So a wait for its end is: latch, then ask, then wait.
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use futures::{
+    FutureExt,
+    future::{Either, select},
+};
+use tokio::sync::watch;
+
+use crate::{
+    entity::{Entity, EntityKind},
+    error::{Error, Result},
+    event::{Event, Role},
+    operation::Operation,
+    operations::{bridges, channels, playbacks, recordings},
+    request::Request,
+    router::{FeedWait, Interest, Registration, Sink},
+    scope::{self, Through},
+};
+
+/// What a latch has seen.
+#[derive(Clone, Debug)]
+pub(crate) enum Seen {
+    /// Nothing yet.
+    Nothing,
+    /// Something that calls for asking whether the entity still exists.
+    Doubt(u64),
+    /// The entity left the application; it may exist outside of it.
+    Left(u64),
+    /// The event that ended the entity.
+    Ended(Event),
+    /// The scope of the wait is closed.
+    Closed,
+}
+
+/// The state of a latch, fed by the router.
+pub(crate) struct LatchState {
+    kind: EntityKind,
+    id: Arc<str>,
+    seen: watch::Sender<Seen>,
+}
+
+impl LatchState {
+    pub(crate) fn new(kind: EntityKind, id: Arc<str>) -> Self {
+        Self { kind, id, seen: watch::Sender::new(Seen::Nothing) }
+    }
+
+    pub(crate) fn see(&self, event: &Event) {
+        match finality(self.kind, &self.id, event) {
+            Finality::Ends => {
+                self.seen.send_if_modified(|seen| {
+                    let open = !matches!(seen, Seen::Ended(_) | Seen::Closed);
+                    if open {
+                        *seen = Seen::Ended(event.clone());
+                    }
+                    open
+                });
+            }
+            Finality::Leaves => self.ask(Seen::Left),
+            Finality::Goes => {}
+        }
+    }
+
+    /// Events are missing: whoever waits must ask.
+    pub(crate) fn doubt(&self) {
+        self.ask(Seen::Doubt);
+    }
+
+    fn ask(&self, next: fn(u64) -> Seen) {
+        self.seen.send_if_modified(|seen| {
+            let count = match seen {
+                Seen::Nothing => 0,
+                Seen::Doubt(count) | Seen::Left(count) => *count,
+                Seen::Ended(_) | Seen::Closed => return false,
+            };
+            *seen = next(count + 1);
+            true
+        });
+    }
+
+    pub(crate) fn close(&self) {
+        self.seen.send_if_modified(|seen| {
+            let open = !matches!(seen, Seen::Ended(_) | Seen::Closed);
+            if open {
+                *seen = Seen::Closed;
+            }
+            open
+        });
+    }
+
+    pub(crate) fn watch(&self) -> watch::Receiver<Seen> {
+        self.seen.subscribe()
+    }
+}
+
+/// What an event means for the life of an entity.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Finality {
+    /// The entity goes on.
+    Goes,
+    /// The channel left the application: the last event of a plain incoming call.
+    Leaves,
+    /// The entity has ended.
+    Ends,
+}
+
+/// What an event means for the life of an entity.
+pub(crate) fn finality(kind: EntityKind, id: &str, event: &Event) -> Finality {
+    let (entity, finality) = match event.kind() {
+        "ChannelDestroyed" => (EntityKind::Channel, Finality::Ends),
+        "StasisEnd" => (EntityKind::Channel, Finality::Leaves),
+        "BridgeDestroyed" => (EntityKind::Bridge, Finality::Ends),
+        "PlaybackFinished" => (EntityKind::Playback, Finality::Ends),
+        "RecordingFinished" | "RecordingFailed" => (EntityKind::LiveRecording, Finality::Ends),
+        _ => return Finality::Goes,
+    };
+    let about = |concern: crate::event::Concern<'_>| {
+        concern.kind == kind && concern.id == id && concern.role == Role::Subject
+    };
+    if entity == kind && event.concerns().any(about) { finality } else { Finality::Goes }
+}
+
+/// The entity whose life an event ends.
+pub fn ended_by(event: &Event) -> Option<(EntityKind, &str)> {
+    let kind = match event.kind() {
+        "ChannelDestroyed" => EntityKind::Channel,
+        "BridgeDestroyed" => EntityKind::Bridge,
+        "PlaybackFinished" => EntityKind::Playback,
+        "RecordingFinished" | "RecordingFailed" => EntityKind::LiveRecording,
+        _ => return None,
+    };
+    let concern = event.concerns().find(|concern| concern.kind == kind && concern.role == Role::Subject)?;
+    Some((kind, concern.id))
+}
+
+/// A latch on the end of an entity; its drop releases it.
+#[derive(Clone)]
+pub(crate) struct Latch(Arc<Held>);
+
+struct Held {
+    state: Arc<LatchState>,
+    _registration: Registration,
+}
+
+impl Latch {
+    pub(crate) fn new(state: Arc<LatchState>, registration: Registration) -> Self {
+        Self(Arc::new(Held { state, _registration: registration }))
+    }
+
+    pub(crate) fn watch(&self) -> watch::Receiver<Seen> {
+        self.0.state.watch()
+    }
+}
+
+impl fmt::Debug for Latch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Latch").field(&*self.0.state.seen.borrow()).finish()
+    }
+}
+
+/// How an entity ended.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum Outcome {
+    /// This event ended it.
+    Ended(Event),
+    /// It is gone, and the event that ended it never came here.
+    Gone(Entity),
+}
+
+impl Outcome {
+    /// The event that ended it, where it came here.
+    pub const fn event(&self) -> Option<&Event> {
+        match self {
+            Self::Ended(event) => Some(event),
+            Self::Gone(_) => None,
+        }
+    }
+}
+
+/// How long the event of an end is waited for after the entity was found gone.
+const GRACE: Duration = Duration::from_secs(1);
+/// First pause between two questions; each is twice as long as the one before.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+/// Longest pause between two questions.
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+
+/// Waits until Asterisk no longer knows an entity, by asking again and again.
+pub(crate) async fn until_gone(through: Through, entity: Entity) -> Result<()> {
+    let mut pause = FIRST_PAUSE;
+    while exists(&through, &entity).await? {
+        sleep(&through, pause).await?;
+        pause = (pause * 2).min(LONGEST_PAUSE);
+    }
+    Ok(())
+}
+
+/// Asks whether an entity exists; where nobody can tell, it is taken to.
+async fn exists(through: &Through, entity: &Entity) -> Result<bool> {
+    let (operation, parameter) = match entity.kind {
+        EntityKind::Channel => (channels::Get::SPEC, "channelId"),
+        EntityKind::Bridge => (bridges::Get::SPEC, "bridgeId"),
+        EntityKind::Playback => (playbacks::Get::SPEC, "playbackId"),
+        EntityKind::LiveRecording => (recordings::GetLive::SPEC, "recordingName"),
+        _ => return Ok(true),
+    };
+    let request = Request::new(operation, through.target().clone()).with(parameter, &*entity.id);
+    let answer = through.call(request).await.and_then(|response| response.into_success(operation));
+    match answer {
+        Ok(_) => Ok(true),
+        Err(Error::Closed) => Err(Error::Closed),
+        Err(error) => Ok(!error.is_not_found()),
+    }
+}
+
+async fn sleep(through: &Through, pause: Duration) -> Result<()> {
+    let (client, token) = through.open()?;
+    let pause = client.sleep(pause);
+    // The pause must not keep the connection.
+    drop(client);
+    scope::until_closed(&token, pause.map(Ok)).await
+}
+
+/// Waits for the end of an entity: by the event that ends it, or by asking where none comes.
+pub(crate) async fn wait(through: &Through, entity: &Entity, latch: &Latch, asked: bool) -> Result<Outcome> {
+    let mut seen = latch.watch();
+    let mut pause = if asked { Duration::ZERO } else { GRACE };
+    loop {
+        match &*seen.borrow_and_update() {
+            Seen::Ended(event) => return Ok(Outcome::Ended(event.clone())),
+            Seen::Closed => return Err(Error::Closed),
+            Seen::Doubt(_) | Seen::Left(_) => pause = pause.min(FIRST_PAUSE),
+            Seen::Nothing => {}
+        }
+        let changed = std::pin::pin!(seen.changed());
+        let paused = std::pin::pin!(sleep(through, pause));
+        if let Either::Right((slept, _)) = select(changed, paused).await {
+            slept?;
+            if !exists(through, entity).await? {
+                return last_word(through, entity, &mut seen).await;
+            }
+            pause = (pause * 2).clamp(FIRST_PAUSE, LONGEST_PAUSE);
+        }
+    }
+}
+
+/// The event that ended an entity which is gone, should it still be on its way.
+async fn last_word(through: &Through, entity: &Entity, seen: &mut watch::Receiver<Seen>) -> Result<Outcome> {
+    let over = std::pin::pin!(seen.wait_for(|seen| matches!(seen, Seen::Ended(_) | Seen::Closed)));
+    let grace = std::pin::pin!(sleep(through, GRACE));
+    match select(over, grace).await {
+        Either::Left((Ok(seen), _)) => match &*seen {
+            Seen::Ended(event) => Ok(Outcome::Ended(event.clone())),
+            _ => Err(Error::Closed),
+        },
+        Either::Left((Err(_), _)) => Err(Error::Closed),
+        Either::Right((slept, _)) => slept.map(|()| Outcome::Gone(entity.clone())),
+    }
+}
+
+/// Sets up a latch on the end of an entity.
+pub(crate) fn latch(through: &Through, kind: EntityKind, id: &str) -> Result<(Latch, FeedWait)> {
+    let scope = through.scope()?;
+    let target = through.target();
+    let id: Arc<str> = id.into();
+    let interest = Interest {
+        entity: Some((kind, Arc::clone(&id))),
+        asterisk_id: target.asterisk_id.clone(),
+        ..Interest::new(scope.client().feed(target))
+    };
+    let state = Arc::new(LatchState::new(kind, id));
+    let sink = Sink::Latch(Arc::clone(&state));
+    let subscription = scope.client().router().subscribe(scope.id(), interest, sink).ok_or(Error::Closed)?;
+    Ok((Latch::new(state, subscription.registration), subscription.wait))
+}

@@ -1,0 +1,241 @@
+//! The event router: finds the streams that an event concerns.
+//!
+//! Every transport has one. The transport says by which [`Feed`] an event came; the router looks the
+//! subscriptions of that feed up by entity and by type and hands each the same event. In the other
+//! direction it tells the transport which feeds somebody wants.
+
+mod feeds;
+mod index;
+mod queue;
+mod sink;
+
+use std::{
+    fmt,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    task::Waker,
+};
+
+use tokio_util::sync::CancellationToken;
+
+pub use self::{
+    feeds::{Feed, FeedChange, FeedState, FeedWait},
+    queue::{End, Gap, GapCause},
+};
+pub(crate) use self::{
+    index::{Interest, ScopeId},
+    queue::{Item, Queue, Taken},
+    sink::{CallQueue, Claimed, Sink},
+};
+use crate::event::Event;
+
+/// The subscriptions of one connection.
+///
+/// A clone is the same router.
+#[derive(Clone)]
+pub struct Router {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    index: Mutex<index::Index>,
+    changed: tokio::sync::Notify,
+    /// Whether feeds need nothing from the transport before they are ready.
+    local: bool,
+}
+
+/// How much a router holds; all zero when nobody holds anything through it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct RouterCounts {
+    /// Subscriptions, waits for endings included.
+    pub subscriptions: usize,
+    /// Feeds that somebody wants.
+    pub feeds: usize,
+    /// Scopes, the root included.
+    pub scopes: usize,
+}
+
+impl Router {
+    /// Makes a router whose feeds are made by the transport, which [`changes`](Self::changes) tells
+    /// of them and which says [`established`](Self::established).
+    pub fn new() -> Self {
+        Self::with(false)
+    }
+
+    /// Makes a router for a transport whose events all come by one way, so that every feed is ready
+    /// at once.
+    pub fn local() -> Self {
+        Self::with(true)
+    }
+
+    fn with(local: bool) -> Self {
+        let index = Mutex::new(index::Index::default());
+        Self { shared: Arc::new(Shared { index, changed: tokio::sync::Notify::new(), local }) }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, index::Index> {
+        self.shared.index.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Hands an event to every subscription of the feed that it concerns; never waits.
+    pub fn deliver(&self, feed: &Feed, event: &Event) {
+        let mut wakers = Vec::new();
+        let changed = {
+            let mut index = self.lock();
+            index.deliver(feed, event, &mut wakers);
+            index.has_changes()
+        };
+        self.after(changed, wakers);
+    }
+
+    /// Tells every subscription of a feed that events are missing.
+    pub fn gap(&self, feed: &Feed, gap: Gap) {
+        let mut wakers = Vec::new();
+        self.lock().for_each_sink(Some(feed), |sink| wakers.extend(sink.gap(gap)));
+        self.after(false, wakers);
+    }
+
+    /// Tells every subscription that events are missing.
+    pub fn gap_everywhere(&self, gap: Gap) {
+        let mut wakers = Vec::new();
+        self.lock().for_each_sink(None, |sink| wakers.extend(sink.gap(gap)));
+        self.after(false, wakers);
+    }
+
+    /// Tells every subscription that what was lost is restored: the client is subscribed again.
+    pub fn resynced(&self) {
+        let mut wakers = Vec::new();
+        self.lock().for_each_sink(None, |sink| wakers.extend(sink.resynced()));
+        self.after(false, wakers);
+    }
+
+    /// Whether somebody wants this feed.
+    pub fn wants(&self, feed: &Feed) -> bool {
+        self.lock().feeds.wants(feed)
+    }
+
+    /// Waits for feeds that are wanted, or no longer wanted, and takes the changes.
+    ///
+    /// # Cancel safety
+    /// Nothing is lost when the future is dropped.
+    pub async fn changes(&self) -> Vec<FeedChange> {
+        loop {
+            let changed = self.shared.changed.notified();
+            let changes = self.lock().feeds.take_changes();
+            if !changes.is_empty() {
+                return changes;
+            }
+            changed.await;
+        }
+    }
+
+    /// Says that no event of the feed is missed any more, or that it could not be had.
+    pub fn established(&self, feed: &Feed, generation: u64, state: FeedState) {
+        self.lock().feeds.set_state(feed, generation, state);
+    }
+
+    /// Says that nothing of a feed that was given up is on its way any more.
+    pub fn drained(&self, feed: &Feed) {
+        let mut wakers = Vec::new();
+        self.lock().drained(feed, &mut wakers);
+        self.after(false, wakers);
+    }
+
+    /// Ends everything: all scopes, streams and waits.
+    pub fn close(&self) {
+        let mut wakers = Vec::new();
+        let tokens = self.lock().close(&mut wakers);
+        self.finish_scopes(tokens, wakers);
+    }
+
+    /// How much is held.
+    pub fn counts(&self) -> RouterCounts {
+        self.lock().counts()
+    }
+
+    pub(crate) fn open_scope(&self, parent: Option<ScopeId>) -> Option<(ScopeId, CancellationToken)> {
+        self.lock().open_scope(parent)
+    }
+
+    pub(crate) fn end_scope(&self, scope: ScopeId) {
+        let mut wakers = Vec::new();
+        let tokens = self.lock().end_scope(scope, &mut wakers);
+        self.finish_scopes(tokens, wakers);
+    }
+
+    fn finish_scopes(&self, tokens: Vec<CancellationToken>, wakers: Vec<Waker>) {
+        for token in tokens {
+            token.cancel();
+        }
+        self.after(true, wakers);
+    }
+
+    /// Adds a subscription; `None` if its scope has ended.
+    pub(crate) fn subscribe(&self, scope: ScopeId, interest: Interest, sink: Sink) -> Option<Subscription> {
+        let (slot, wait) = self.lock().subscribe(scope, interest, sink.clone(), self.shared.local)?;
+        self.shared.changed.notify_one();
+        Some(Subscription { registration: Registration { router: self.clone(), slot, sink }, wait })
+    }
+
+    pub(crate) fn release(&self, slot: u32, sink: &Sink) {
+        let changed = {
+            let mut index = self.lock();
+            index.release(slot, sink);
+            index.has_changes()
+        };
+        self.after(changed, Vec::new());
+    }
+
+    /// Notes that a stream of calls has room, or has none, for more of them.
+    pub(crate) fn calls_flow(&self, slot: u32, sink: &Sink) {
+        let (waker, changed) = {
+            let mut index = self.lock();
+            (index.calls_flow(slot, sink), index.has_changes())
+        };
+        self.after(changed, waker.into_iter().collect());
+    }
+
+    /// Wakes whom an action under the lock concerned, now that it is over.
+    fn after(&self, changed: bool, wakers: Vec<Waker>) {
+        if changed && !self.shared.local {
+            self.shared.changed.notify_one();
+        }
+        for waker in wakers {
+            waker.wake();
+        }
+    }
+}
+
+impl Default for Router {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for Router {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Router").field(&self.counts()).finish()
+    }
+}
+
+/// A subscription that was just made, and the wait until its feed is ready.
+pub(crate) struct Subscription {
+    pub(crate) registration: Registration,
+    pub(crate) wait: FeedWait,
+}
+
+/// Keeps a subscription; its drop ends it.
+pub(crate) struct Registration {
+    pub(crate) router: Router,
+    pub(crate) slot: u32,
+    pub(crate) sink: Sink,
+}
+
+impl Drop for Registration {
+    fn drop(&mut self) {
+        self.router.release(self.slot, &self.sink);
+    }
+}
+
+#[cfg(test)]
+mod tests;

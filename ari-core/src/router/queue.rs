@@ -1,0 +1,264 @@
+//! The bounded queue between the router and one stream.
+
+use std::{
+    collections::VecDeque,
+    sync::{Mutex, PoisonError},
+    task::{Context, Poll, Waker},
+};
+
+use crate::event::Event;
+
+/// Why events are missing from a stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum GapCause {
+    /// The stream was read too slowly, and its queue was full.
+    Overflow,
+    /// The connection broke; it is being, or was, made again.
+    Reconnected,
+    /// They were lost on the way here: the numbers of the events show it.
+    Upstream,
+    /// The events came and could not be understood.
+    Undecodable,
+}
+
+/// Events are missing here.
+///
+/// It stands after the loss and before the first event that follows it, so listing over REST when it
+/// comes gives the state of things.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Gap {
+    /// How many events are missing, where that is known.
+    pub missed: Option<u64>,
+    /// Why they are missing.
+    pub cause: GapCause,
+}
+
+impl Gap {
+    /// Describes a loss.
+    pub const fn new(missed: Option<u64>, cause: GapCause) -> Self {
+        Self { missed, cause }
+    }
+}
+
+/// Why a stream has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum End {
+    /// The entity that it was about has ended.
+    Ended,
+    /// The client, or the scope that it was made in, is closed.
+    Closed,
+    /// The entity ended while nobody could see it.
+    Lost,
+}
+
+/// One thing in a queue.
+#[derive(Clone, Debug)]
+pub(crate) enum Item {
+    Event(Event),
+    Gap(Gap),
+    Resynced,
+}
+
+/// What taking from a queue gives.
+pub(crate) enum Taken {
+    Item(Item),
+    End(End),
+}
+
+pub(crate) struct Queue {
+    state: Mutex<State>,
+}
+
+struct State {
+    items: VecDeque<Item>,
+    events: usize,
+    capacity: usize,
+    /// Events that did not fit after the last item.
+    overflowed: u64,
+    end: Option<End>,
+    waker: Option<Waker>,
+    last_sequence: u64,
+}
+
+impl Queue {
+    pub(crate) fn new(capacity: usize) -> Self {
+        Self {
+            state: Mutex::new(State {
+                items: VecDeque::new(),
+                events: 0,
+                capacity: capacity.max(1),
+                overflowed: 0,
+                end: None,
+                waker: None,
+                last_sequence: 0,
+            }),
+        }
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Puts an event in, unless it did so already; gives whom to wake.
+    pub(crate) fn push(&self, event: &Event, sequence: u64) -> Option<Waker> {
+        let mut state = self.lock();
+        if state.end.is_some() || state.last_sequence == sequence {
+            return None;
+        }
+        state.last_sequence = sequence;
+        if state.events >= state.capacity {
+            state.overflowed += 1;
+            return None;
+        }
+        state.flush_overflow();
+        state.items.push_back(Item::Event(event.clone()));
+        state.events += 1;
+        state.waker.take()
+    }
+
+    /// Tells of a loss; one that follows another without an event between adds to it.
+    pub(crate) fn gap(&self, gap: Gap) -> Option<Waker> {
+        let mut state = self.lock();
+        if state.end.is_some() {
+            return None;
+        }
+        state.flush_overflow();
+        match state.items.back_mut() {
+            Some(Item::Gap(last)) if last.cause == gap.cause => {
+                last.missed = last.missed.zip(gap.missed).map(|(one, other)| one + other);
+            }
+            _ => state.items.push_back(Item::Gap(gap)),
+        }
+        state.waker.take()
+    }
+
+    pub(crate) fn resynced(&self) -> Option<Waker> {
+        let mut state = self.lock();
+        if state.end.is_some() || matches!(state.items.back(), Some(Item::Resynced)) {
+            return None;
+        }
+        state.flush_overflow();
+        state.items.push_back(Item::Resynced);
+        state.waker.take()
+    }
+
+    /// Ends the queue after what is in it.
+    pub(crate) fn end(&self, end: End) -> Option<Waker> {
+        let mut state = self.lock();
+        if state.end.is_none() {
+            state.flush_overflow();
+            state.end = Some(end);
+        }
+        state.waker.take()
+    }
+
+    pub(crate) fn poll(&self, context: &Context<'_>) -> Poll<Taken> {
+        let mut state = self.lock();
+        if state.items.is_empty() {
+            state.flush_overflow();
+        }
+        if let Some(item) = state.items.pop_front() {
+            if matches!(item, Item::Event(_)) {
+                state.events -= 1;
+            }
+            // A burst must not keep its memory.
+            if state.items.capacity() > 64 && state.items.len() < state.items.capacity() / 4 {
+                let room = state.items.len() * 2;
+                state.items.shrink_to(room);
+            }
+            return Poll::Ready(Taken::Item(item));
+        }
+        if let Some(end) = state.end {
+            return Poll::Ready(Taken::End(end));
+        }
+        match &mut state.waker {
+            Some(waker) => waker.clone_from(context.waker()),
+            empty => *empty = Some(context.waker().clone()),
+        }
+        Poll::Pending
+    }
+}
+
+impl State {
+    fn flush_overflow(&mut self) {
+        if self.overflowed > 0 {
+            self.items.push_back(Item::Gap(Gap::new(Some(self.overflowed), GapCause::Overflow)));
+            self.overflowed = 0;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::task::noop_waker_ref;
+
+    use super::*;
+
+    fn event(n: u64) -> Event {
+        Event::parse(format!(r#"{{"type":"T{n}"}}"#)).unwrap()
+    }
+
+    fn drain(queue: &Queue) -> Vec<String> {
+        let context = Context::from_waker(noop_waker_ref());
+        let mut seen = Vec::new();
+        loop {
+            match queue.poll(&context) {
+                Poll::Ready(Taken::Item(Item::Event(event))) => seen.push(event.kind().to_owned()),
+                Poll::Ready(Taken::Item(Item::Gap(gap))) => seen.push(format!("{:?} {:?}", gap.cause, gap.missed)),
+                Poll::Ready(Taken::Item(Item::Resynced)) => seen.push("Resynced".to_owned()),
+                Poll::Ready(Taken::End(end)) => {
+                    seen.push(format!("{end:?}"));
+                    return seen;
+                }
+                Poll::Pending => return seen,
+            }
+        }
+    }
+
+    #[test]
+    fn what_does_not_fit_is_told_where_it_would_have_been() {
+        let queue = Queue::new(2);
+        for n in 1..=5 {
+            queue.push(&event(n), n);
+        }
+        assert_eq!(drain(&queue), ["T1", "T2", "Overflow Some(3)"]);
+        queue.push(&event(6), 6);
+        assert_eq!(drain(&queue), ["T6"]);
+    }
+
+    #[test]
+    fn the_gap_comes_before_the_next_event() {
+        let queue = Queue::new(1);
+        queue.push(&event(1), 1);
+        queue.push(&event(2), 2);
+        let context = Context::from_waker(noop_waker_ref());
+        assert!(queue.poll(&context).is_ready());
+        queue.push(&event(3), 3);
+        queue.end(End::Closed);
+        queue.push(&event(4), 4);
+        assert_eq!(drain(&queue), ["Overflow Some(1)", "T3", "Closed"]);
+    }
+
+    #[test]
+    fn gaps_without_an_event_between_are_one() {
+        let queue = Queue::new(4);
+        queue.gap(Gap::new(Some(2), GapCause::Upstream));
+        queue.gap(Gap::new(Some(3), GapCause::Upstream));
+        queue.gap(Gap::new(None, GapCause::Reconnected));
+        queue.gap(Gap::new(None, GapCause::Reconnected));
+        queue.resynced();
+        queue.resynced();
+        assert_eq!(drain(&queue), ["Upstream Some(5)", "Reconnected None", "Resynced"]);
+    }
+
+    #[test]
+    fn one_event_comes_once_however_often_it_matches() {
+        let queue = Queue::new(4);
+        queue.push(&event(1), 7);
+        queue.push(&event(1), 7);
+        assert_eq!(drain(&queue), ["T1"]);
+    }
+}

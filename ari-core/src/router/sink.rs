@@ -1,0 +1,167 @@
+//! Where the router puts what a subscription gets.
+
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Mutex, PoisonError},
+    task::{Context, Poll, Waker},
+};
+
+use super::queue::{End, Gap, Queue};
+use crate::{endings::LatchState, event::Event};
+
+/// The receiving side of a subscription.
+#[derive(Clone)]
+pub(crate) enum Sink {
+    /// A stream.
+    Queue(Arc<Queue>),
+    /// The events of a call that was handed out; `StasisStart` is with the call.
+    CallEvents(Arc<Queue>, Event),
+    /// A wait for the end of an entity.
+    Latch(Arc<LatchState>),
+    /// A stream of new calls.
+    Calls(Arc<CallQueue>),
+    /// Nothing: it keeps the feed.
+    Keep,
+}
+
+impl Sink {
+    pub(crate) fn is(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Queue(one) | Self::CallEvents(one, _), Self::Queue(other) | Self::CallEvents(other, _)) => {
+                Arc::ptr_eq(one, other)
+            }
+            (Self::Latch(one), Self::Latch(other)) => Arc::ptr_eq(one, other),
+            (Self::Calls(one), Self::Calls(other)) => Arc::ptr_eq(one, other),
+            (Self::Keep, Self::Keep) => true,
+            _ => false,
+        }
+    }
+
+    pub(crate) fn push(&self, event: &Event, sequence: u64) -> Option<Waker> {
+        match self {
+            Self::Queue(queue) => queue.push(event, sequence),
+            Self::CallEvents(queue, start) => {
+                if event.raw() == start.raw() { None } else { queue.push(event, sequence) }
+            }
+            Self::Latch(latch) => {
+                latch.see(event);
+                None
+            }
+            Self::Calls(_) | Self::Keep => None,
+        }
+    }
+
+    pub(crate) fn gap(&self, gap: Gap) -> Option<Waker> {
+        match self {
+            Self::Queue(queue) | Self::CallEvents(queue, _) => queue.gap(gap),
+            Self::Latch(latch) => {
+                latch.doubt();
+                None
+            }
+            // A call that was lost is a caller cut off; the stream of calls has no gaps to tell.
+            Self::Calls(_) | Self::Keep => None,
+        }
+    }
+
+    pub(crate) fn resynced(&self) -> Option<Waker> {
+        match self {
+            Self::Queue(queue) | Self::CallEvents(queue, _) => queue.resynced(),
+            Self::Latch(latch) => {
+                latch.doubt();
+                None
+            }
+            Self::Calls(_) | Self::Keep => None,
+        }
+    }
+
+    pub(crate) fn end(&self, end: End) -> Option<Waker> {
+        match self {
+            Self::Queue(queue) | Self::CallEvents(queue, _) => queue.end(end),
+            Self::Latch(latch) => {
+                latch.close();
+                None
+            }
+            Self::Calls(calls) => calls.end(),
+            Self::Keep => None,
+        }
+    }
+}
+
+/// A new call that was handed to this client, with the subscriptions that were set up for it.
+pub(crate) struct Claimed {
+    pub(crate) start: Event,
+    pub(crate) events: Arc<Queue>,
+    pub(crate) events_slot: u32,
+    pub(crate) ending: Arc<LatchState>,
+    pub(crate) ending_slot: u32,
+}
+
+/// The queue of one stream of new calls.
+///
+/// It never drops one. When it is full, the feed is paused: this client takes no more calls from the
+/// cluster until there is room.
+pub(crate) struct CallQueue {
+    state: Mutex<CallState>,
+    capacity: usize,
+}
+
+#[derive(Default)]
+struct CallState {
+    waiting: VecDeque<Claimed>,
+    stopped: bool,
+    ended: bool,
+    waker: Option<Waker>,
+}
+
+impl CallQueue {
+    pub(crate) fn new(capacity: usize) -> Self {
+        Self { state: Mutex::default(), capacity: capacity.max(1) }
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, CallState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn push(&self, call: Claimed) -> Option<Waker> {
+        let mut state = self.lock();
+        state.waiting.push_back(call);
+        state.waker.take()
+    }
+
+    pub(crate) fn is_full(&self) -> bool {
+        self.lock().waiting.len() >= self.capacity
+    }
+
+    /// Takes no more calls.
+    pub(crate) fn stop(&self) {
+        self.lock().stopped = true;
+    }
+
+    pub(crate) fn is_stopped(&self) -> bool {
+        self.lock().stopped
+    }
+
+    /// Takes what is waiting, for the subscriptions set up for it to be released.
+    pub(crate) fn take_all(&self) -> VecDeque<Claimed> {
+        std::mem::take(&mut self.lock().waiting)
+    }
+
+    pub(crate) fn end(&self) -> Option<Waker> {
+        let mut state = self.lock();
+        state.ended = true;
+        state.waker.take()
+    }
+
+    /// The next call; `None` once the queue has ended and is empty.
+    pub(crate) fn poll(&self, context: &Context<'_>) -> Poll<Option<Claimed>> {
+        let mut state = self.lock();
+        if let Some(call) = state.waiting.pop_front() {
+            return Poll::Ready(Some(call));
+        }
+        if state.ended {
+            return Poll::Ready(None);
+        }
+        state.waker = Some(context.waker().clone());
+        Poll::Pending
+    }
+}

@@ -1,0 +1,288 @@
+//! Streams of events.
+
+use std::{
+    fmt,
+    marker::PhantomData,
+    ops::Deref,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use futures::{FutureExt, Stream, future::BoxFuture};
+
+use crate::{
+    endings::{self, Finality},
+    entity::Entity,
+    error::Result,
+    event::Event,
+    events::TypedEvent,
+    router::{End, Gap, GapCause, Interest, Item, Queue, Registration, Sink, Taken},
+    scope::Through,
+};
+
+/// Room for the events of a stream that nobody has read yet, unless it is set otherwise.
+pub(crate) const QUEUE_EVENTS: usize = 1024;
+
+/// One thing in a stream.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum StreamItem<V = Event> {
+    /// An event.
+    Event(V),
+    /// Events are missing here.
+    Gap(Gap),
+    /// After a gap: the client is subscribed again, and what can be restored is.
+    Resynced,
+}
+
+/// A way to look at an event: as it is, or as one type of event.
+pub trait View: Sized + Unpin {
+    /// The one type of event that can be seen this way; `None`: every type.
+    const KIND: Option<&'static str>;
+
+    /// Looks at an event; `None` if it cannot be decoded.
+    fn view(event: Event) -> Option<Self>;
+}
+
+impl View for Event {
+    const KIND: Option<&'static str> = None;
+
+    fn view(event: Event) -> Option<Self> {
+        Some(event)
+    }
+}
+
+/// An event of a known type; dereferences to its fields.
+pub struct Typed<T> {
+    event: Event,
+    body: Arc<T>,
+}
+
+impl<T> Typed<T> {
+    /// The event as it is on every stream.
+    pub const fn event(&self) -> &Event {
+        &self.event
+    }
+}
+
+impl<T: TypedEvent> View for Typed<T> {
+    const KIND: Option<&'static str> = Some(T::KIND);
+
+    fn view(event: Event) -> Option<Self> {
+        let body = T::from_body(event.body().ok()?)?;
+        Some(Self { event, body })
+    }
+}
+
+impl<T> Deref for Typed<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.body
+    }
+}
+
+impl<T> Clone for Typed<T> {
+    fn clone(&self) -> Self {
+        Self { event: self.event.clone(), body: Arc::clone(&self.body) }
+    }
+}
+
+impl<T> fmt::Debug for Typed<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.event.fmt(f)
+    }
+}
+
+/// A stream of events; its drop ends the interest in them.
+///
+/// It is bounded: whoever reads too slowly finds a [`Gap`] where events are missing. The stream of an
+/// entity ends after the entity's last event, every stream ends with its scope;
+/// [`end`](Self::end) tells which it was.
+#[must_use = "a stream does nothing unless it is read"]
+pub struct Events<V = Event> {
+    queue: Arc<Queue>,
+    _registration: Registration,
+    through: Through,
+    entity: Option<Entity>,
+    /// The question whether the entity still exists, after a sign that it may not.
+    question: Option<BoxFuture<'static, Result<()>>>,
+    lossy: bool,
+    /// The last event of the entity has been taken.
+    over: bool,
+    end: Option<End>,
+    view: PhantomData<fn() -> V>,
+}
+
+impl<V: View> Events<V> {
+    pub(crate) fn new(
+        queue: Arc<Queue>,
+        registration: Registration,
+        through: Through,
+        entity: Option<Entity>,
+    ) -> Self {
+        Self {
+            queue,
+            _registration: registration,
+            through,
+            entity,
+            question: None,
+            lossy: false,
+            over: false,
+            end: None,
+            view: PhantomData,
+        }
+    }
+
+    /// Why the stream has ended; `None` as long as it has not.
+    pub const fn end(&self) -> Option<End> {
+        self.end
+    }
+
+    /// The events alone: gaps are logged and passed over.
+    pub fn ignoring_gaps(self) -> IgnoringGaps<V> {
+        IgnoringGaps(self)
+    }
+
+    /// What an item means for the stream: whether the entity has ended, or must be asked for.
+    fn note(&mut self, item: &Item) {
+        let Some(entity) = &self.entity else { return };
+        match item {
+            Item::Event(event) => match endings::finality(entity.kind, &entity.id, event) {
+                Finality::Ends => self.over = true,
+                Finality::Leaves => self.ask(),
+                Finality::Goes => {}
+            },
+            Item::Gap(_) => {
+                self.lossy = true;
+                self.ask();
+            }
+            Item::Resynced => self.ask(),
+        }
+    }
+
+    fn ask(&mut self) {
+        if let Some(entity) = &self.entity {
+            self.question = Some(endings::until_gone(self.through.clone(), entity.clone()).boxed());
+        }
+    }
+}
+
+impl<V: View> Stream for Events<V> {
+    type Item = StreamItem<V>;
+
+    fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<StreamItem<V>>> {
+        let this = self.get_mut();
+        if this.end.is_some() {
+            return Poll::Ready(None);
+        }
+        // The answer is taken before the queue is: what came before it is still in there.
+        if let Some(question) = &mut this.question
+            && let Poll::Ready(answer) = question.poll_unpin(context)
+        {
+            this.question = None;
+            if answer.is_ok() {
+                this.queue.end(if this.lossy { End::Lost } else { End::Ended });
+            }
+        }
+        loop {
+            if this.over {
+                this.end = Some(End::Ended);
+                return Poll::Ready(None);
+            }
+            match std::task::ready!(this.queue.poll(context)) {
+                Taken::End(end) => {
+                    this.end = Some(end);
+                    return Poll::Ready(None);
+                }
+                Taken::Item(item) => {
+                    this.note(&item);
+                    if let Some(item) = see(item) {
+                        return Poll::Ready(Some(item));
+                    }
+                    // A question that the item raised must be polled before this task sleeps.
+                    if this.question.is_some() {
+                        context.waker().wake_by_ref();
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// What a stream of this view shows of an item.
+fn see<V: View>(item: Item) -> Option<StreamItem<V>> {
+    Some(match item {
+        Item::Gap(gap) => StreamItem::Gap(gap),
+        Item::Resynced => StreamItem::Resynced,
+        // The last event of an entity reaches every stream of it, to end it.
+        Item::Event(event) if V::KIND.is_some_and(|kind| kind != event.kind()) => return None,
+        Item::Event(event) => match V::view(event) {
+            Some(view) => StreamItem::Event(view),
+            None => StreamItem::Gap(Gap::new(Some(1), GapCause::Undecodable)),
+        },
+    })
+}
+
+impl<V> fmt::Debug for Events<V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Events").field("entity", &self.entity).field("end", &self.end).finish_non_exhaustive()
+    }
+}
+
+/// A stream of events without its gaps.
+#[derive(Debug)]
+#[must_use = "a stream does nothing unless it is read"]
+pub struct IgnoringGaps<V = Event>(Events<V>);
+
+impl<V> IgnoringGaps<V> {
+    /// Why the stream has ended; `None` as long as it has not.
+    pub const fn end(&self) -> Option<End> {
+        self.0.end
+    }
+}
+
+impl<V: View> Stream for IgnoringGaps<V> {
+    type Item = V;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<V>> {
+        loop {
+            match std::task::ready!(Pin::new(&mut self.0).poll_next(context)) {
+                Some(StreamItem::Event(view)) => return Poll::Ready(Some(view)),
+                Some(StreamItem::Gap(gap)) => tracing::warn!(?gap, "events are missing"),
+                Some(StreamItem::Resynced) => {}
+                None => return Poll::Ready(None),
+            }
+        }
+    }
+}
+
+/// What a stream is to carry.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Wanted {
+    pub(crate) entity: Option<Entity>,
+    pub(crate) capacity: Option<usize>,
+}
+
+/// Subscribes, and waits until no event is missed.
+pub(crate) async fn subscribe<V: View>(through: &Through, wanted: Wanted) -> Result<Events<V>> {
+    let (queue, subscription) = {
+        let scope = through.scope()?;
+        let target = through.target();
+        let interest = Interest {
+            entity: wanted.entity.as_ref().map(|entity| (entity.kind, Arc::clone(&entity.id))),
+            kind: V::KIND,
+            application: target.application.clone(),
+            asterisk_id: target.asterisk_id.clone(),
+            ..Interest::new(scope.client().feed(target))
+        };
+        let queue = Arc::new(Queue::new(wanted.capacity.unwrap_or(QUEUE_EVENTS)));
+        let sink = Sink::Queue(Arc::clone(&queue));
+        let router = scope.client().router();
+        (queue, router.subscribe(scope.id(), interest, sink).ok_or(crate::Error::Closed)?)
+    };
+    let registration = subscription.registration;
+    subscription.wait.ready().await?;
+    Ok(Events::new(queue, registration, through.clone(), wanted.entity))
+}
