@@ -12,8 +12,8 @@ use crate::{
     id::fresh_id,
     operations::{
         applications::Applications, asterisk::Asterisk, bridges::Bridges, channels::Channels,
-        device_states::DeviceStates, endpoints::Endpoints, events::EventOperations, mailboxes::Mailboxes,
-        playbacks::Playbacks, recordings::Recordings, sounds::Sounds,
+        device_states::DeviceStates, endpoints::Endpoints, events::EventOperations,
+        mailboxes::Mailboxes, playbacks::Playbacks, recordings::Recordings, sounds::Sounds,
     },
     request::{Request, Response},
     scope::{Scope, Through},
@@ -39,7 +39,10 @@ pub struct Ari {
 impl Ari {
     /// Puts the front before a transport; it owns the connection from now on.
     pub fn new(client: Arc<dyn AriClient>) -> Self {
-        Self { scope: Scope::root(client), target: Metadata::default() }
+        Self {
+            scope: Scope::root(client),
+            target: Metadata::default(),
+        }
     }
 
     /// Application, and Asterisk where there is only one, that the client is connected as.
@@ -54,13 +57,20 @@ impl Ari {
 
     /// How the client stands with the other side.
     pub fn state(&self) -> ConnectionState {
-        if self.scope.is_closed() { ConnectionState::Closed } else { self.scope.client().state() }
+        if self.scope.is_closed() {
+            ConnectionState::Closed
+        } else {
+            self.scope.client().state()
+        }
     }
 
     /// Makes a scope below this one: what is made through it ends with it, or with this one.
     #[must_use = "a scope ends when it is dropped"]
     pub fn child(&self) -> Self {
-        Self { scope: self.scope.child(self.target.dialog.clone()), target: self.target.clone() }
+        Self {
+            scope: self.scope.child(self.target.dialog.clone()),
+            target: self.target.clone(),
+        }
     }
 
     /// Makes a scope for a dialog: its commands carry the dialog, and only the dialog's events reach
@@ -73,16 +83,28 @@ impl Ari {
     pub fn dialog(&self, name: impl Into<Arc<str>>) -> Result<Self> {
         let name = name.into();
         subject::validate(NameRole::Dialog, &name)?;
-        let target = Metadata { dialog: Some(Arc::clone(&name)), ..self.target.clone() };
-        Ok(Self { scope: self.scope.child(Some(name)), target })
+        let target = Metadata {
+            dialog: Some(Arc::clone(&name)),
+            ..self.target.clone()
+        };
+        Ok(Self {
+            scope: self.scope.child(Some(name)),
+            target,
+        })
     }
 
     /// Makes a scope for a dialog that no other program knows.
     #[must_use = "a scope ends when it is dropped"]
     pub fn private_dialog(&self) -> Self {
         let name: Arc<str> = self.scope.client().private_dialog(&fresh_id()).into();
-        let target = Metadata { dialog: Some(Arc::clone(&name)), ..self.target.clone() };
-        Self { scope: self.scope.child(Some(name)), target }
+        let target = Metadata {
+            dialog: Some(Arc::clone(&name)),
+            ..self.target.clone()
+        };
+        Self {
+            scope: self.scope.child(Some(name)),
+            target,
+        }
     }
 
     /// The same client for one Asterisk; it shares the scope.
@@ -92,8 +114,14 @@ impl Ari {
     pub fn for_node(&self, asterisk_id: impl Into<Arc<str>>) -> Result<Self> {
         let asterisk_id = asterisk_id.into();
         subject::validate(NameRole::Node, &asterisk_id)?;
-        let target = Metadata { asterisk_id: Some(asterisk_id), ..self.target.clone() };
-        Ok(Self { scope: Arc::clone(&self.scope), target })
+        let target = Metadata {
+            asterisk_id: Some(asterisk_id),
+            ..self.target.clone()
+        };
+        Ok(Self {
+            scope: Arc::clone(&self.scope),
+            target,
+        })
     }
 
     /// The same client for one application; it shares the scope.
@@ -103,8 +131,14 @@ impl Ari {
     pub fn for_application(&self, application: impl Into<Arc<str>>) -> Result<Self> {
         let application = application.into();
         subject::validate(NameRole::Application, &application)?;
-        let target = Metadata { application: Some(application), ..self.target.clone() };
-        Ok(Self { scope: Arc::clone(&self.scope), target })
+        let target = Metadata {
+            application: Some(application),
+            ..self.target.clone()
+        };
+        Ok(Self {
+            scope: Arc::clone(&self.scope),
+            target,
+        })
     }
 
     /// The new calls of the application: each reaches exactly one worker of the cluster.

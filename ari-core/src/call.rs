@@ -8,9 +8,9 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::{
+    client::{Gathered, Missing},
     endings::{self, Latch},
     entity::EntityKind,
-    client::{Gathered, Missing},
     error::{Error, Result},
     model::Absent,
     operation::OperationSpec,
@@ -28,7 +28,10 @@ pub(crate) struct Call {
 impl Call {
     pub(crate) fn new(through: &Through, operation: &'static OperationSpec) -> Self {
         let target = through.target().clone();
-        Self { through: through.clone(), request: Request::new(operation, target) }
+        Self {
+            through: through.clone(),
+            request: Request::new(operation, target),
+        }
     }
 
     pub(crate) fn set(&mut self, name: impl Into<Cow<'static, str>>, value: impl Into<Value>) {
@@ -66,8 +69,16 @@ impl Call {
                 }
             }
         }
-        let Some(id) = self.created_id() else { return Ok(None) };
-        if !matches!(kind, EntityKind::Channel | EntityKind::Playback | EntityKind::LiveRecording | EntityKind::Bridge) {
+        let Some(id) = self.created_id() else {
+            return Ok(None);
+        };
+        if !matches!(
+            kind,
+            EntityKind::Channel
+                | EntityKind::Playback
+                | EntityKind::LiveRecording
+                | EntityKind::Bridge
+        ) {
             return Ok(None);
         }
         let through = self.through.narrowed(&self.request.target);
@@ -97,7 +108,10 @@ impl Call {
     /// Sends the request and gives the answer if it is not a refusal.
     pub(crate) async fn answer(self) -> Result<(Response, Through, Request)> {
         let Self { through, request } = self;
-        let response = through.call(request.clone()).await?.into_success(request.operation)?;
+        let response = through
+            .call(request.clone())
+            .await?
+            .into_success(request.operation)?;
         Ok((response, through, request))
     }
 }
@@ -115,7 +129,9 @@ impl Output for () {
 
 impl Output for Bytes {
     fn run(call: Call) -> BoxFuture<'static, Result<Self>> {
-        call.answer().map(|answer| answer.map(|(response, ..)| response.body)).boxed()
+        call.answer()
+            .map(|answer| answer.map(|(response, ..)| response.body))
+            .boxed()
     }
 }
 
@@ -144,14 +160,23 @@ impl<T: Model> Output for Vec<T> {
 
 /// Decodes the object that answers a request; one without an identity is none.
 pub(crate) fn decode<T: Model>(request: &Request, body: &[u8]) -> Result<T> {
-    let undecodable = |source| Error::decode::<T>(format!("the answer to {}", request.operation), body, source);
+    let undecodable =
+        |source| Error::decode::<T>(format!("the answer to {}", request.operation), body, source);
     let model: T = serde_json::from_slice(body).map_err(|error| undecodable(error.into()))?;
-    if model.is_absent() { Err(undecodable("it has no id".into())) } else { Ok(model) }
+    if model.is_absent() {
+        Err(undecodable("it has no id".into()))
+    } else {
+        Ok(model)
+    }
 }
 
 pub(crate) fn decode_list<T: Model>(request: &Request, body: &[u8]) -> Result<Vec<T>> {
     serde_json::from_slice(body).map_err(|error| {
-        Error::decode::<Vec<T>>(format!("the answer to {}", request.operation), body, error.into())
+        Error::decode::<Vec<T>>(
+            format!("the answer to {}", request.operation),
+            body,
+            error.into(),
+        )
     })
 }
 

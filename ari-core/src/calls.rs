@@ -1,6 +1,7 @@
 //! New calls.
 
 use std::{
+    fmt,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
@@ -28,7 +29,6 @@ const WAITING_CALLS: usize = 64;
 /// Each call reaches exactly one worker of the cluster. A channel that this client created, and holds
 /// the handle of, is no new call.
 #[must_use = "a stream does nothing unless it is read"]
-#[derive(Debug)]
 pub struct Calls {
     queue: Arc<CallQueue>,
     registration: Registration,
@@ -46,7 +46,17 @@ impl Calls {
     }
 
     fn flow(&self) {
-        self.registration.router.calls_flow(self.registration.slot, &self.registration.sink);
+        self.registration
+            .router
+            .calls_flow(self.registration.slot, &self.registration.sink);
+    }
+}
+
+impl fmt::Debug for Calls {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Calls")
+            .field("stopped", &self.queue.is_stopped())
+            .finish_non_exhaustive()
     }
 }
 
@@ -54,9 +64,15 @@ impl Stream for Calls {
     type Item = IncomingCall;
 
     fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<IncomingCall>> {
-        let Some(claimed) = std::task::ready!(self.queue.poll(context)) else { return Poll::Ready(None) };
+        let Some(claimed) = std::task::ready!(self.queue.poll(context)) else {
+            return Poll::Ready(None);
+        };
         self.flow();
-        Poll::Ready(Some(IncomingCall::new(claimed, &self.registration, &self.through)))
+        Poll::Ready(Some(IncomingCall::new(
+            claimed,
+            &self.registration,
+            &self.through,
+        )))
     }
 }
 
@@ -70,22 +86,48 @@ pub struct IncomingCall {
 
 impl IncomingCall {
     fn new(claimed: Claimed, by: &Registration, through: &Through) -> Self {
-        let Claimed { start, events, events_slot, ending, ending_slot } = claimed;
-        let register = |slot, sink| Registration { router: by.router.clone(), slot, sink };
+        let Claimed {
+            start,
+            events,
+            events_slot,
+            ending,
+            ending_slot,
+        } = claimed;
+        let register = |slot, sink| Registration {
+            router: by.router.clone(),
+            slot,
+            sink,
+        };
         let events_registration = register(events_slot, Sink::Queue(Arc::clone(&events)));
-        let ending = Latch::new(Arc::clone(&ending), register(ending_slot, Sink::Latch(ending)));
+        let ending = Latch::new(
+            Arc::clone(&ending),
+            register(ending_slot, Sink::Latch(ending)),
+        );
         let id = start
             .concerns()
             .find(|concern| concern.kind == EntityKind::Channel && concern.role == Role::Subject)
             .map_or("", |concern| concern.id);
-        let entity = Entity::new(EntityKind::Channel, id, start.metadata().or(through.target()));
+        let entity = Entity::new(
+            EntityKind::Channel,
+            id,
+            start.metadata().or(through.target()),
+        );
         let snapshot = match start.body() {
             Ok(EventBody::StasisStart(body)) => body.channel.clone(),
             _ => None,
         };
         let channel = ChannelHandle::assemble(through, entity.clone(), snapshot, Some(ending));
-        let events = Events::new(events, events_registration, channel.through.clone(), Some(entity));
-        Self { channel, start, events }
+        let events = Events::new(
+            events,
+            events_registration,
+            channel.through.clone(),
+            Some(entity),
+        );
+        Self {
+            channel,
+            start,
+            events,
+        }
     }
 
     /// The channel; it knows its application, its Asterisk and its dialog.
@@ -123,13 +165,23 @@ pub(crate) async fn subscribe(through: &Through) -> Result<Calls> {
         let scope = through.scope()?;
         let target = through.target().clone().or(&scope.client().identity());
         let application = target.application.ok_or_else(|| {
-            Error::InvalidRequest("calls() needs an application: connect as one, or use for_application()".into())
+            Error::InvalidRequest(
+                "calls() needs an application: connect as one, or use for_application()".into(),
+            )
         })?;
-        let everywhere = Metadata { application: Some(Arc::clone(&application)), ..Metadata::default() };
+        let everywhere = Metadata {
+            application: Some(Arc::clone(&application)),
+            ..Metadata::default()
+        };
         let feed = scope.client().feed(&everywhere);
         let interest = Interest::new(feed);
         let router = scope.client().router();
-        (application, router.subscribe(scope.id(), interest, Sink::Keep).ok_or(Error::Closed)?)
+        (
+            application,
+            router
+                .subscribe(scope.id(), interest, Sink::Keep)
+                .ok_or(Error::Closed)?,
+        )
     };
     // The events must flow before the first call is taken: what happens to it next is not missed then.
     let kept = events.registration;
@@ -143,9 +195,18 @@ pub(crate) async fn subscribe(through: &Through) -> Result<Calls> {
             ..Interest::new(Feed::Calls(application))
         };
         let sink = Sink::Calls(Arc::clone(&queue));
-        scope.client().router().subscribe(scope.id(), interest, sink).ok_or(Error::Closed)?
+        scope
+            .client()
+            .router()
+            .subscribe(scope.id(), interest, sink)
+            .ok_or(Error::Closed)?
     };
     let registration = calls.registration;
     calls.wait.ready().await?;
-    Ok(Calls { queue, registration, _events: kept, through: through.clone() })
+    Ok(Calls {
+        queue,
+        registration,
+        _events: kept,
+        through: through.clone(),
+    })
 }

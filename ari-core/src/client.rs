@@ -58,7 +58,10 @@ pub struct Missing {
 impl Missing {
     /// Names somebody who did not answer.
     pub fn new(source: Metadata, reason: impl Into<String>) -> Self {
-        Self { source, reason: reason.into() }
+        Self {
+            source,
+            reason: reason.into(),
+        }
     }
 }
 
@@ -115,6 +118,14 @@ pub trait AriClient: Debug + Send + Sync + 'static {
 }
 
 /// The error of a request that a transport could not send.
-pub fn not_sent(request: &Request, reason: impl Into<String>, source: Option<crate::error::Source>) -> Error {
-    Error::NotSent { operation: request.operation.to_string(), reason: reason.into(), source }
+pub fn not_sent(
+    request: &Request,
+    reason: impl Into<String>,
+    source: Option<crate::error::Source>,
+) -> Error {
+    Error::NotSent {
+        operation: request.operation.to_string(),
+        reason: reason.into(),
+        source,
+    }
 }

@@ -46,7 +46,11 @@ pub(crate) struct LatchState {
 
 impl LatchState {
     pub(crate) fn new(kind: EntityKind, id: Arc<str>) -> Self {
-        Self { kind, id, seen: watch::Sender::new(Seen::Nothing) }
+        Self {
+            kind,
+            id,
+            seen: watch::Sender::new(Seen::Nothing),
+        }
     }
 
     pub(crate) fn see(&self, event: &Event) {
@@ -121,7 +125,11 @@ pub(crate) fn finality(kind: EntityKind, id: &str, event: &Event) -> Finality {
     let about = |concern: crate::event::Concern<'_>| {
         concern.kind == kind && concern.id == id && concern.role == Role::Subject
     };
-    if entity == kind && event.concerns().any(about) { finality } else { Finality::Goes }
+    if entity == kind && event.concerns().any(about) {
+        finality
+    } else {
+        Finality::Goes
+    }
 }
 
 /// The entity whose life an event ends.
@@ -133,7 +141,9 @@ pub fn ended_by(event: &Event) -> Option<(EntityKind, &str)> {
         "RecordingFinished" | "RecordingFailed" => EntityKind::LiveRecording,
         _ => return None,
     };
-    let concern = event.concerns().find(|concern| concern.kind == kind && concern.role == Role::Subject)?;
+    let concern = event
+        .concerns()
+        .find(|concern| concern.kind == kind && concern.role == Role::Subject)?;
     Some((kind, concern.id))
 }
 
@@ -148,7 +158,10 @@ struct Held {
 
 impl Latch {
     pub(crate) fn new(state: Arc<LatchState>, registration: Registration) -> Self {
-        Self(Arc::new(Held { state, _registration: registration }))
+        Self(Arc::new(Held {
+            state,
+            _registration: registration,
+        }))
     }
 
     pub(crate) fn watch(&self) -> watch::Receiver<Seen> {
@@ -158,7 +171,9 @@ impl Latch {
 
 impl fmt::Debug for Latch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Latch").field(&*self.0.state.seen.borrow()).finish()
+        f.debug_tuple("Latch")
+            .field(&*self.0.state.seen.borrow())
+            .finish()
     }
 }
 
@@ -209,7 +224,10 @@ async fn exists(through: &Through, entity: &Entity) -> Result<bool> {
         _ => return Ok(true),
     };
     let request = Request::new(operation, through.target().clone()).with(parameter, &*entity.id);
-    let answer = through.call(request).await.and_then(|response| response.into_success(operation));
+    let answer = through
+        .call(request)
+        .await
+        .and_then(|response| response.into_success(operation));
     match answer {
         Ok(_) => Ok(true),
         Err(Error::Closed) => Err(Error::Closed),
@@ -226,9 +244,15 @@ async fn sleep(through: &Through, pause: Duration) -> Result<()> {
 }
 
 /// Waits for the end of an entity: by the event that ends it, or by asking where none comes.
-pub(crate) async fn wait(through: &Through, entity: &Entity, latch: &Latch, asked: bool) -> Result<Outcome> {
+pub(crate) async fn wait(
+    through: &Through,
+    entity: &Entity,
+    latch: &Latch,
+    late: bool,
+) -> Result<Outcome> {
     let mut seen = latch.watch();
-    let mut pause = if asked { Duration::ZERO } else { GRACE };
+    // A latch that was there before the entity missed nothing; one that came later must ask at once.
+    let mut pause = if late { Duration::ZERO } else { GRACE };
     loop {
         match &*seen.borrow_and_update() {
             Seen::Ended(event) => return Ok(Outcome::Ended(event.clone())),
@@ -236,10 +260,15 @@ pub(crate) async fn wait(through: &Through, entity: &Entity, latch: &Latch, aske
             Seen::Doubt(_) | Seen::Left(_) => pause = pause.min(FIRST_PAUSE),
             Seen::Nothing => {}
         }
-        let changed = std::pin::pin!(seen.changed());
-        let paused = std::pin::pin!(sleep(through, pause));
-        if let Either::Right((slept, _)) = select(changed, paused).await {
-            slept?;
+        let asked = {
+            let changed = std::pin::pin!(seen.changed());
+            let paused = std::pin::pin!(sleep(through, pause));
+            match select(changed, paused).await {
+                Either::Left(_) => false,
+                Either::Right((slept, _)) => slept.map(|()| true)?,
+            }
+        };
+        if asked {
             if !exists(through, entity).await? {
                 return last_word(through, entity, &mut seen).await;
             }
@@ -249,7 +278,11 @@ pub(crate) async fn wait(through: &Through, entity: &Entity, latch: &Latch, aske
 }
 
 /// The event that ended an entity which is gone, should it still be on its way.
-async fn last_word(through: &Through, entity: &Entity, seen: &mut watch::Receiver<Seen>) -> Result<Outcome> {
+async fn last_word(
+    through: &Through,
+    entity: &Entity,
+    seen: &mut watch::Receiver<Seen>,
+) -> Result<Outcome> {
     let over = std::pin::pin!(seen.wait_for(|seen| matches!(seen, Seen::Ended(_) | Seen::Closed)));
     let grace = std::pin::pin!(sleep(through, GRACE));
     match select(over, grace).await {
@@ -274,6 +307,13 @@ pub(crate) fn latch(through: &Through, kind: EntityKind, id: &str) -> Result<(La
     };
     let state = Arc::new(LatchState::new(kind, id));
     let sink = Sink::Latch(Arc::clone(&state));
-    let subscription = scope.client().router().subscribe(scope.id(), interest, sink).ok_or(Error::Closed)?;
-    Ok((Latch::new(state, subscription.registration), subscription.wait))
+    let subscription = scope
+        .client()
+        .router()
+        .subscribe(scope.id(), interest, sink)
+        .ok_or(Error::Closed)?;
+    Ok((
+        Latch::new(state, subscription.registration),
+        subscription.wait,
+    ))
 }

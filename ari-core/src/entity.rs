@@ -135,7 +135,11 @@ pub struct Entity {
 impl Entity {
     /// Makes the address of an entity.
     pub fn new(kind: EntityKind, id: impl Into<Arc<str>>, metadata: Metadata) -> Self {
-        Self { kind, id: id.into(), metadata }
+        Self {
+            kind,
+            id: id.into(),
+            metadata,
+        }
     }
 }
 

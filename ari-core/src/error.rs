@@ -103,7 +103,11 @@ struct Path<'a>(&'a str);
 
 impl fmt::Display for Path<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if matches!(self.0, "" | ".") { Ok(()) } else { write!(f, " at {}", self.0) }
+        if matches!(self.0, "" | ".") {
+            Ok(())
+        } else {
+            write!(f, " at {}", self.0)
+        }
     }
 }
 
@@ -130,17 +134,30 @@ impl Error {
     pub const fn is_retryable(&self) -> bool {
         matches!(
             self,
-            Self::NotSent { .. } | Self::NobodyThere { .. } | Self::Refused(Refusal { status: 503, .. })
+            Self::NotSent { .. }
+                | Self::NobodyThere { .. }
+                | Self::Refused(Refusal { status: 503, .. })
         )
     }
 
     /// An answer to `what` that cannot be decoded as `T`; finds the place of the trouble.
-    pub fn decode<T: serde::de::DeserializeOwned>(what: impl Into<String>, body: &[u8], source: Source) -> Self {
-        let path = serde_path_to_error::deserialize::<_, T>(&mut serde_json::Deserializer::from_slice(body))
-            .err()
-            .map(|error| error.path().to_string())
-            .unwrap_or_default();
-        Self::Decode { what: what.into(), path, sample: sample(body), source }
+    pub fn decode<T: serde::de::DeserializeOwned>(
+        what: impl Into<String>,
+        body: &[u8],
+        source: Source,
+    ) -> Self {
+        let path = serde_path_to_error::deserialize::<_, T>(
+            &mut serde_json::Deserializer::from_slice(body),
+        )
+        .err()
+        .map(|error| error.path().to_string())
+        .unwrap_or_default();
+        Self::Decode {
+            what: what.into(),
+            path,
+            sample: sample(body),
+            source,
+        }
     }
 }
 
@@ -173,7 +190,12 @@ pub struct Refusal {
 
 impl Refusal {
     /// Makes a refusal of an answer with this body.
-    pub fn new(operation: &'static OperationSpec, status: u16, reason: impl Into<Arc<str>>, body: &[u8]) -> Self {
+    pub fn new(
+        operation: &'static OperationSpec,
+        status: u16,
+        reason: impl Into<Arc<str>>,
+        body: &[u8],
+    ) -> Self {
         Self {
             operation: operation.method.as_str(),
             path: operation.path,
@@ -189,13 +211,23 @@ fn message_of(body: &[u8]) -> String {
     let Ok(serde_json::Value::Object(members)) = serde_json::from_slice(body) else {
         return String::new();
     };
-    let text = ["message", "error"].iter().find_map(|name| members.get(*name)?.as_str());
+    let text = ["message", "error"]
+        .iter()
+        .find_map(|name| members.get(*name)?.as_str());
     text.unwrap_or_default().to_owned()
 }
 
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {} was refused: {} {}", self.operation, self.path, self.status, self.reason)?;
-        if self.message.is_empty() || *self.message == *self.reason { Ok(()) } else { write!(f, ": {}", self.message) }
+        write!(
+            f,
+            "{} {} was refused: {} {}",
+            self.operation, self.path, self.status, self.reason
+        )?;
+        if self.message.is_empty() || *self.message == *self.reason {
+            Ok(())
+        } else {
+            write!(f, ": {}", self.message)
+        }
     }
 }

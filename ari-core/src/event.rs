@@ -1,6 +1,9 @@
 //! Events: read once for what routing needs, decoded on demand.
 
-use std::{fmt, sync::{Arc, OnceLock}};
+use std::{
+    fmt,
+    sync::{Arc, OnceLock},
+};
 
 use bytes::Bytes;
 
@@ -34,7 +37,11 @@ impl Event {
     pub fn parse(raw: impl Into<Bytes>) -> Result<Self> {
         let raw = raw.into();
         let header = peek::peek(&raw)?;
-        Ok(Self(Arc::new(Inner { raw, header, body: OnceLock::new() })))
+        Ok(Self(Arc::new(Inner {
+            raw,
+            header,
+            body: OnceLock::new(),
+        })))
     }
 
     /// The type, as in `StasisStart`.
@@ -52,8 +59,9 @@ impl Event {
     /// # Errors
     /// It holds something that passed the first reading and is no JSON all the same.
     pub fn to_value(&self) -> Result<serde_json::Value> {
-        serde_json::from_slice(&self.0.raw)
-            .map_err(|error| Error::decode::<serde_json::Value>(self.kind(), &self.0.raw, error.into()))
+        serde_json::from_slice(&self.0.raw).map_err(|error| {
+            Error::decode::<serde_json::Value>(self.kind(), &self.0.raw, error.into())
+        })
     }
 
     /// The Stasis application that it is for.
@@ -87,17 +95,26 @@ impl Event {
 
     /// The entities that it concerns.
     pub fn concerns(&self) -> impl Iterator<Item = Concern<'_>> {
-        self.0.header.concerns.iter().map(|concern| concern.get(&self.0.raw))
+        self.0
+            .header
+            .concerns
+            .iter()
+            .map(|concern| concern.get(&self.0.raw))
     }
 
     /// Whether it concerns this entity.
     pub fn is_about(&self, kind: EntityKind, id: &str) -> bool {
-        self.concerns().any(|concern| concern.kind == kind && concern.id == id)
+        self.concerns()
+            .any(|concern| concern.kind == kind && concern.id == id)
     }
 
     /// The numbers that the proxy gave it.
     pub fn numbers(&self) -> Option<Numbers<'_>> {
-        self.0.header.numbers.as_ref().map(|numbers| numbers.get(&self.0.raw))
+        self.0
+            .header
+            .numbers
+            .as_ref()
+            .map(|numbers| numbers.get(&self.0.raw))
     }
 
     /// The event with its type's own fields; decoded at the first call.
@@ -115,7 +132,9 @@ impl Event {
     }
 
     fn text<'a>(&'a self, text: &'a Option<peek::Text>) -> Option<&'a str> {
-        text.as_ref().map(|text| text.get(&self.0.raw)).filter(|text| !text.is_empty())
+        text.as_ref()
+            .map(|text| text.get(&self.0.raw))
+            .filter(|text| !text.is_empty())
     }
 }
 

@@ -28,7 +28,12 @@ pub(crate) trait Handle: Sized + Send + 'static {
     /// Kind of the entity.
     const KIND: EntityKind;
 
-    fn assemble(through: &Through, entity: Entity, data: Option<Self::Data>, ending: Option<Latch>) -> Self;
+    fn assemble(
+        through: &Through,
+        entity: Entity,
+        data: Option<Self::Data>,
+        ending: Option<Latch>,
+    ) -> Self;
     fn id_of(data: &Self::Data) -> String;
 }
 
@@ -170,17 +175,34 @@ async fn create<H: Handle>(call: Call) -> Result<H> {
 async fn finish_creation<H: Handle>(call: Call, ending: Option<Latch>) -> Result<H> {
     let named = call.created_id();
     let (response, through, request) = call.answer().await?;
-    let known = Metadata { dialog: request.target.dialog.clone(), ..response.source.clone() }.or(&request.target);
-    let data: Option<H::Data> =
-        if response.body.is_empty() { None } else { Some(call::decode(&request, &response.body)?) };
-    let key = response.entities.into_iter().find(|entity| entity.kind == H::KIND);
+    let known = Metadata {
+        dialog: request.target.dialog.clone(),
+        ..response.source.clone()
+    }
+    .or(&request.target);
+    let data: Option<H::Data> = if response.body.is_empty() {
+        None
+    } else {
+        Some(call::decode(&request, &response.body)?)
+    };
+    let key = response
+        .entities
+        .into_iter()
+        .find(|entity| entity.kind == H::KIND);
     let id = match (&data, &key, named) {
         (Some(data), ..) => H::id_of(data),
         (None, Some(key), _) => key.id.to_string(),
         (None, None, named) => named.unwrap_or_default(),
     };
-    let metadata = key.map_or_else(Metadata::default, |key| key.metadata).or(&known);
-    Ok(H::assemble(&through, Entity::new(H::KIND, id, metadata), data, ending))
+    let metadata = key
+        .map_or_else(Metadata::default, |key| key.metadata)
+        .or(&known);
+    Ok(H::assemble(
+        &through,
+        Entity::new(H::KIND, id, metadata),
+        data,
+        ending,
+    ))
 }
 
 /// A creation that is ready to be sent, with its handle and its events.
@@ -214,7 +236,11 @@ impl<H> Staged<H> {
     /// # Cancel safety
     /// Dropping the future gives up the wait; the entity may be created all the same.
     pub async fn send(self) -> Result<(H, Events)> {
-        let Self { call, handle, events } = self;
+        let Self {
+            call,
+            handle,
+            events,
+        } = self;
         call.answer().await?;
         Ok((handle, events))
     }
@@ -224,13 +250,27 @@ impl<H> Staged<H> {
 pub(crate) async fn stage<H: Handle>(mut call: Call) -> Result<Staged<H>> {
     let ending = call.prepare_creation(H::KIND).await?;
     let id = call.created_id().ok_or_else(|| {
-        Error::InvalidRequest(format!("{} can be staged only with an id of its own", call.request.operation))
+        Error::InvalidRequest(format!(
+            "{} can be staged only with an id of its own",
+            call.request.operation
+        ))
     })?;
     let entity = Entity::new(H::KIND, id, call.request.target.clone());
     let handle = H::assemble(&call.through, entity.clone(), None, ending);
     let through = call.through.narrowed(&entity.metadata);
-    let events = stream::subscribe(&through, Wanted { entity: Some(entity), capacity: None }).await?;
-    Ok(Staged { call, handle, events })
+    let events = stream::subscribe(
+        &through,
+        Wanted {
+            entity: Some(entity),
+            capacity: None,
+        },
+    )
+    .await?;
+    Ok(Staged {
+        call,
+        handle,
+        events,
+    })
 }
 
 /// The handles that one answer to a list names: by keys, or by data.
@@ -238,18 +278,33 @@ fn handles<H: Handle>(response: &Response, through: &Through, request: &Request)
     let mut known = response.source.clone().or(&request.target);
     known.dialog.clone_from(&request.target.dialog);
     if response.body.is_empty() {
-        let keys = response.entities.iter().filter(|entity| entity.kind == H::KIND);
+        let keys = response
+            .entities
+            .iter()
+            .filter(|entity| entity.kind == H::KIND);
         return Ok(keys
             .map(|key| {
                 let metadata = key.metadata.clone().or(&known);
-                H::assemble(through, Entity::new(H::KIND, &*key.id, metadata), None, None)
+                H::assemble(
+                    through,
+                    Entity::new(H::KIND, &*key.id, metadata),
+                    None,
+                    None,
+                )
             })
             .collect());
     }
     let items: Vec<H::Data> = call::decode_list(request, &response.body)?;
     Ok(items
         .into_iter()
-        .map(|data| H::assemble(through, Entity::new(H::KIND, H::id_of(&data), known.clone()), Some(data), None))
+        .map(|data| {
+            H::assemble(
+                through,
+                Entity::new(H::KIND, H::id_of(&data), known.clone()),
+                Some(data),
+                None,
+            )
+        })
         .collect())
 }
 

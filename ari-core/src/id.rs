@@ -43,7 +43,10 @@ pub type PlaybackId = Id<marker::Playback>;
 impl<T> Id<T> {
     /// Makes an id of this text.
     pub fn new(text: impl Into<Arc<str>>) -> Self {
-        Self { text: text.into(), kind: PhantomData }
+        Self {
+            text: text.into(),
+            kind: PhantomData,
+        }
     }
 
     /// The id as text.
@@ -54,7 +57,10 @@ impl<T> Id<T> {
 
 impl<T> Clone for Id<T> {
     fn clone(&self) -> Self {
-        Self { text: Arc::clone(&self.text), kind: PhantomData }
+        Self {
+            text: Arc::clone(&self.text),
+            kind: PhantomData,
+        }
     }
 }
 
@@ -194,6 +200,9 @@ mod tests {
     fn fresh_ids_differ_and_sort_by_time() {
         let ids: Vec<_> = std::iter::repeat_with(fresh_id).take(1000).collect();
         assert!(ids.is_sorted());
-        assert_eq!(ids.iter().collect::<std::collections::BTreeSet<_>>().len(), 1000);
+        assert_eq!(
+            ids.iter().collect::<std::collections::BTreeSet<_>>().len(),
+            1000
+        );
     }
 }

@@ -30,7 +30,10 @@ impl Dialogs {
             return;
         }
         let (dialog, id): (Arc<str>, Arc<str>) = (dialog.into(), id.into());
-        self.entities.entry((kind, Arc::clone(&id))).or_default().insert(Arc::clone(&dialog));
+        self.entities
+            .entry((kind, Arc::clone(&id)))
+            .or_default()
+            .insert(Arc::clone(&dialog));
         self.dialogs.insert((dialog, kind, id));
     }
 
@@ -52,7 +55,12 @@ impl Dialogs {
     pub fn after(&mut self, event: &Event) {
         if let Some((kind, id)) = endings::ended_by(event) {
             let id: Arc<str> = id.into();
-            for dialog in self.entities.remove(&(kind, Arc::clone(&id))).into_iter().flatten() {
+            for dialog in self
+                .entities
+                .remove(&(kind, Arc::clone(&id)))
+                .into_iter()
+                .flatten()
+            {
                 self.dialogs.remove(&(dialog, kind, Arc::clone(&id)));
             }
         }
@@ -61,7 +69,12 @@ impl Dialogs {
     /// Drops the bindings of a dialog.
     pub fn release(&mut self, dialog: &str) {
         let from = (Arc::from(dialog), EntityKind::Application, Arc::from(""));
-        let bound: Vec<_> = self.dialogs.range(from..).take_while(|row| &*row.0 == dialog).cloned().collect();
+        let bound: Vec<_> = self
+            .dialogs
+            .range(from..)
+            .take_while(|row| &*row.0 == dialog)
+            .cloned()
+            .collect();
         for row in bound {
             self.dialogs.remove(&row);
             let (dialog, kind, id) = row;
@@ -95,7 +108,10 @@ pub struct LocalEvents {
 impl LocalEvents {
     /// Makes a router whose feeds are all ready.
     pub fn new() -> Self {
-        Self { router: Router::local(), dialogs: Mutex::default() }
+        Self {
+            router: Router::local(),
+            dialogs: Mutex::default(),
+        }
     }
 
     /// The router.
@@ -146,7 +162,10 @@ impl LocalEvents {
 
     /// Which feed carries what concerns a target.
     pub fn feed(target: &crate::Metadata) -> Feed {
-        target.dialog.as_ref().map_or(Feed::All, |dialog| Feed::Dialog(Arc::clone(dialog)))
+        target
+            .dialog
+            .as_ref()
+            .map_or(Feed::All, |dialog| Feed::Dialog(Arc::clone(dialog)))
     }
 }
 

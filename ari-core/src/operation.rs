@@ -134,7 +134,9 @@ pub struct OperationSpec {
 impl OperationSpec {
     /// The parameter of this name.
     pub fn parameter(&self, name: &str) -> Option<&'static ParameterSpec> {
-        self.parameters.iter().find(|parameter| parameter.name == name)
+        self.parameters
+            .iter()
+            .find(|parameter| parameter.name == name)
     }
 
     /// Whether sending it twice does no more than sending it once.

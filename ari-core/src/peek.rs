@@ -3,7 +3,9 @@
 use std::borrow::Cow;
 
 use bytes::Bytes;
-use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::de::{
+    DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor,
+};
 
 use crate::{
     entity::EntityKind,
@@ -23,7 +25,9 @@ pub(crate) enum Text {
 
 impl Text {
     fn new(text: Cow<'_, str>, raw: &[u8]) -> Self {
-        let Cow::Borrowed(borrowed) = text else { return Self::Owned(text.into()) };
+        let Cow::Borrowed(borrowed) = text else {
+            return Self::Owned(text.into());
+        };
         let start = borrowed.as_ptr() as usize - raw.as_ptr() as usize;
         match (u32::try_from(start), u32::try_from(start + borrowed.len())) {
             (Ok(start), Ok(end)) => Self::Span(start, end),
@@ -74,7 +78,11 @@ pub(crate) struct StoredConcern {
 
 impl StoredConcern {
     pub(crate) fn get<'a>(&'a self, raw: &'a Bytes) -> Concern<'a> {
-        Concern { kind: self.kind, id: self.id.get(raw), role: self.role }
+        Concern {
+            kind: self.kind,
+            id: self.id.get(raw),
+            role: self.role,
+        }
     }
 }
 
@@ -99,7 +107,11 @@ pub(crate) struct StoredNumbers {
 
 impl StoredNumbers {
     pub(crate) fn get<'a>(&'a self, raw: &'a Bytes) -> Numbers<'a> {
-        Numbers { boot: self.boot.get(raw), node: self.node, subject: self.subject }
+        Numbers {
+            boot: self.boot.get(raw),
+            node: self.node,
+            subject: self.subject,
+        }
     }
 }
 
@@ -127,7 +139,9 @@ pub(crate) fn peek(raw: &Bytes) -> Result<Header> {
     let mut header = (&mut deserializer)
         .deserialize_map(HeaderVisitor { raw })
         .map_err(|error| undecodable(error.into()))?;
-    deserializer.end().map_err(|error| undecodable(error.into()))?;
+    deserializer
+        .end()
+        .map_err(|error| undecodable(error.into()))?;
     dedup(&mut header.concerns, raw);
     Ok(header)
 }
@@ -159,11 +173,25 @@ fn dedup(concerns: &mut Vec<StoredConcern>, raw: &Bytes) {
 /// What the object in a member of this name is.
 fn object_kind(member: &str) -> Option<EntityKind> {
     Some(match member {
-        "channel" | "replace_channel" | "caller" | "peer" | "forwarded" | "transferee" | "transfer_target"
-        | "transferer_first_leg" | "transferer_second_leg" | "destination_link_first_leg"
-        | "destination_link_second_leg" | "destination_threeway_channel" | "source_channel"
-        | "destination_channel" | "connected_channel" => EntityKind::Channel,
-        "bridge" | "bridge_from" | "transferer_first_leg_bridge" | "transferer_second_leg_bridge"
+        "channel"
+        | "replace_channel"
+        | "caller"
+        | "peer"
+        | "forwarded"
+        | "transferee"
+        | "transfer_target"
+        | "transferer_first_leg"
+        | "transferer_second_leg"
+        | "destination_link_first_leg"
+        | "destination_link_second_leg"
+        | "destination_threeway_channel"
+        | "source_channel"
+        | "destination_channel"
+        | "connected_channel" => EntityKind::Channel,
+        "bridge"
+        | "bridge_from"
+        | "transferer_first_leg_bridge"
+        | "transferer_second_leg_bridge"
         | "destination_threeway_bridge" => EntityKind::Bridge,
         "playback" => EntityKind::Playback,
         "recording" => EntityKind::LiveRecording,
@@ -206,11 +234,18 @@ impl<'de> Visitor<'de> for HeaderVisitor<'_> {
                 NUMBERS_MEMBER => header.numbers = members.next_value_seed(NumbersSeed { raw })?,
                 // ChannelTransfer has its channels one level down.
                 "refer_to" | "referred_by" => {
-                    members.next_value_seed(NestSeed { raw, concerns: &mut header.concerns })?;
+                    members.next_value_seed(NestSeed {
+                        raw,
+                        concerns: &mut header.concerns,
+                    })?;
                 }
                 _ => match object_kind(&member) {
                     Some(kind) => {
-                        members.next_value_seed(ObjectSeed { raw, kind, concerns: &mut header.concerns })?;
+                        members.next_value_seed(ObjectSeed {
+                            raw,
+                            kind,
+                            concerns: &mut header.concerns,
+                        })?;
                     }
                     None => {
                         members.next_value::<IgnoredAny>()?;
@@ -352,7 +387,11 @@ impl<'de> Visitor<'de> for ObjectSeed<'_, '_> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<(), A::Error> {
-        let Self { raw, kind, concerns } = self;
+        let Self {
+            raw,
+            kind,
+            concerns,
+        } = self;
         let text = TextSeed { raw };
         let (mut id, mut name, mut technology, mut resource) = (None, None, None, None);
         while let Some(Key(member)) = members.next_key::<Key<'de>>()? {
@@ -363,7 +402,9 @@ impl<'de> Visitor<'de> for ObjectSeed<'_, '_> {
                 ("name", EntityKind::LiveRecording | EntityKind::DeviceState) => {
                     name = members.next_value_seed(text)?;
                 }
-                ("technology", EntityKind::Endpoint) => technology = members.next_value_seed(text)?,
+                ("technology", EntityKind::Endpoint) => {
+                    technology = members.next_value_seed(text)?
+                }
                 ("resource", EntityKind::Endpoint) => resource = members.next_value_seed(text)?,
                 ("channels", EntityKind::Bridge) | ("channel_ids", EntityKind::Endpoint) => {
                     members.next_value_seed(MembersSeed { raw, concerns })?;
@@ -381,12 +422,17 @@ impl<'de> Visitor<'de> for ObjectSeed<'_, '_> {
         let id = match (technology, resource) {
             (Some(technology), Some(resource)) => {
                 let (technology, resource) = (span(&technology, raw), span(&resource, raw));
-                (!technology.is_empty()).then(|| Text::Owned(format!("{technology}/{resource}").into()))
+                (!technology.is_empty())
+                    .then(|| Text::Owned(format!("{technology}/{resource}").into()))
             }
             _ => id.or(name).filter(|id| !span(id, raw).is_empty()),
         };
         if let Some(id) = id {
-            concerns.push(StoredConcern { kind, id, role: Role::Subject });
+            concerns.push(StoredConcern {
+                kind,
+                id,
+                role: Role::Subject,
+            });
         }
         Ok(())
     }
@@ -397,7 +443,9 @@ impl<'de> Visitor<'de> for ObjectSeed<'_, '_> {
 fn span<'a>(text: &'a Text, raw: &'a [u8]) -> &'a str {
     match text {
         Text::Owned(text) => text,
-        Text::Span(start, end) => std::str::from_utf8(&raw[*start as usize..*end as usize]).unwrap_or_default(),
+        Text::Span(start, end) => {
+            std::str::from_utf8(&raw[*start as usize..*end as usize]).unwrap_or_default()
+        }
     }
 }
 
@@ -415,7 +463,11 @@ fn target(uri: &Text, raw: &[u8]) -> Option<StoredConcern> {
         Text::Span(start, end) => Text::Span(start + u32::try_from(scheme.len() + 1).ok()?, *end),
         Text::Owned(_) => Text::Owned(id.into()),
     };
-    Some(StoredConcern { kind, id, role: Role::Target })
+    Some(StoredConcern {
+        kind,
+        id,
+        role: Role::Target,
+    })
 }
 
 /// The channels in a bridge or of an endpoint.
@@ -446,7 +498,11 @@ impl<'de> Visitor<'de> for MembersSeed<'_, '_> {
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<(), A::Error> {
         while let Some(id) = items.next_element_seed(TextSeed { raw: self.raw })? {
             if let Some(id) = id.filter(|id| !span(id, self.raw).is_empty()) {
-                self.concerns.push(StoredConcern { kind: EntityKind::Channel, id, role: Role::Member });
+                self.concerns.push(StoredConcern {
+                    kind: EntityKind::Channel,
+                    id,
+                    role: Role::Member,
+                });
             }
         }
         Ok(())
@@ -492,7 +548,11 @@ impl<'de> Visitor<'de> for NestSeed<'_, '_> {
         while let Some(Key(member)) = members.next_key::<Key<'de>>()? {
             match object_kind(&member) {
                 Some(kind) => {
-                    members.next_value_seed(ObjectSeed { raw: self.raw, kind, concerns: self.concerns })?;
+                    members.next_value_seed(ObjectSeed {
+                        raw: self.raw,
+                        kind,
+                        concerns: self.concerns,
+                    })?;
                 }
                 None => {
                     members.next_value::<IgnoredAny>()?;
@@ -530,12 +590,22 @@ impl<'de> Visitor<'de> for NumbersSeed<'_> {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Self::Value, A::Error> {
-        let boot = items.next_element_seed(TextSeed { raw: self.raw })?.flatten();
-        let node = items.next_element::<serde_json::Value>()?.and_then(|number| number.as_u64());
-        let subject = items.next_element::<serde_json::Value>()?.and_then(|number| number.as_u64());
+        let boot = items
+            .next_element_seed(TextSeed { raw: self.raw })?
+            .flatten();
+        let node = items
+            .next_element::<serde_json::Value>()?
+            .and_then(|number| number.as_u64());
+        let subject = items
+            .next_element::<serde_json::Value>()?
+            .and_then(|number| number.as_u64());
         skip_items(items)?;
         Ok(match (boot, node, subject) {
-            (Some(boot), Some(node), Some(subject)) => Some(StoredNumbers { boot, node, subject }),
+            (Some(boot), Some(node), Some(subject)) => Some(StoredNumbers {
+                boot,
+                node,
+                subject,
+            }),
             _ => None,
         })
     }
@@ -554,7 +624,10 @@ mod tests {
 
     fn concerns(json: &str) -> Vec<String> {
         let event = Event::parse(json.to_owned()).unwrap();
-        event.concerns().map(|c| format!("{}:{}:{:?}", c.kind, c.id, c.role)).collect()
+        event
+            .concerns()
+            .map(|c| format!("{}:{}:{:?}", c.kind, c.id, c.role))
+            .collect()
     }
 
     #[test]
@@ -569,13 +642,22 @@ mod tests {
         assert_eq!(event.dialog(), Some("d"));
         assert_eq!(event.timestamp(), None);
         assert!(event.is_about(EntityKind::Channel, "aA"));
-        assert_eq!(event.numbers(), Some(Numbers { boot: "b7", node: 12, subject: 3 }));
+        assert_eq!(
+            event.numbers(),
+            Some(Numbers {
+                boot: "b7",
+                node: 12,
+                subject: 3
+            })
+        );
     }
 
     #[test]
     fn a_playback_concerns_its_channel() {
         assert_eq!(
-            concerns(r#"{"type":"PlaybackStarted","playback":{"id":"p","target_uri":"channel:c:1"}}"#),
+            concerns(
+                r#"{"type":"PlaybackStarted","playback":{"id":"p","target_uri":"channel:c:1"}}"#
+            ),
             ["channel:c:1:Target", "playback:p:Subject"]
         );
     }
@@ -583,18 +665,50 @@ mod tests {
     #[test]
     fn a_bridge_concerns_its_members_and_each_entity_comes_once() {
         assert_eq!(
-            concerns(r#"{"type":"ChannelEnteredBridge","bridge":{"channels":["c","d"],"id":"b"},"channel":{"id":"c"}}"#),
+            concerns(
+                r#"{"type":"ChannelEnteredBridge","bridge":{"channels":["c","d"],"id":"b"},"channel":{"id":"c"}}"#
+            ),
             ["channel:c:Subject", "channel:d:Member", "bridge:b:Subject"]
         );
     }
 
     #[test]
     fn zero_objects_and_strange_types_concern_nobody() {
-        assert_eq!(concerns(r#"{"type":"Dial","caller":{"id":""},"peer":{"id":"p"},"forwarded":null}"#), ["channel:p:Subject"]);
-        assert_eq!(concerns(r#"{"type":"PeerStatusChange","peer":{"peer_status":"x"},"endpoint":{"technology":"PJSIP","resource":"a"}}"#), ["endpoint:PJSIP/a:Subject"]);
-        for value in ["1", "-1.5", "true", "null", "\"x\"", "[1,{}]", "{\"id\":7}", "{\"id\":{}}"] {
-            for member in ["channel", "bridge", "playback", "recording", "endpoint", "device_state", "refer_to", "asterisk_id", "ari_proxy"] {
-                assert_eq!(concerns(&format!(r#"{{"type":"X","{member}":{value}}}"#)), Vec::<String>::new());
+        assert_eq!(
+            concerns(r#"{"type":"Dial","caller":{"id":""},"peer":{"id":"p"},"forwarded":null}"#),
+            ["channel:p:Subject"]
+        );
+        assert_eq!(
+            concerns(
+                r#"{"type":"PeerStatusChange","peer":{"peer_status":"x"},"endpoint":{"technology":"PJSIP","resource":"a"}}"#
+            ),
+            ["endpoint:PJSIP/a:Subject"]
+        );
+        for value in [
+            "1",
+            "-1.5",
+            "true",
+            "null",
+            "\"x\"",
+            "[1,{}]",
+            "{\"id\":7}",
+            "{\"id\":{}}",
+        ] {
+            for member in [
+                "channel",
+                "bridge",
+                "playback",
+                "recording",
+                "endpoint",
+                "device_state",
+                "refer_to",
+                "asterisk_id",
+                "ari_proxy",
+            ] {
+                assert_eq!(
+                    concerns(&format!(r#"{{"type":"X","{member}":{value}}}"#)),
+                    Vec::<String>::new()
+                );
             }
         }
     }
@@ -602,14 +716,25 @@ mod tests {
     #[test]
     fn a_transfer_concerns_the_channels_one_level_down() {
         assert_eq!(
-            concerns(r#"{"type":"ChannelTransfer","refer_to":{"requested_destination":{"destination":"1"},"bridge":{"id":"b","channels":[]}},"referred_by":{"source_channel":{"id":"s"}}}"#),
+            concerns(
+                r#"{"type":"ChannelTransfer","refer_to":{"requested_destination":{"destination":"1"},"bridge":{"id":"b","channels":[]}},"referred_by":{"source_channel":{"id":"s"}}}"#
+            ),
             ["bridge:b:Subject", "channel:s:Subject"]
         );
     }
 
     #[test]
     fn what_is_no_event_is_an_error() {
-        for raw in ["", "null", "[]", "{}", r#"{"type":1}"#, r#"{"type":"X""#, r#"{"type":"X"} x"#, "\u{7f}"] {
+        for raw in [
+            "",
+            "null",
+            "[]",
+            "{}",
+            r#"{"type":1}"#,
+            r#"{"type":"X""#,
+            r#"{"type":"X"} x"#,
+            "\u{7f}",
+        ] {
             assert!(Event::parse(raw.to_owned()).is_err(), "{raw}");
         }
         assert!(Event::parse(b"{\"type\":\"\xff\"}".to_vec()).is_err());

@@ -13,7 +13,11 @@ use crate::{
 };
 
 /// What stays as it is in a path segment or a query value (RFC 3986, unreserved characters).
-const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+const ENCODED: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~');
 
 /// Longest query that goes into the request line; Asterisk takes 4,096 bytes for the whole line.
 const MAX_QUERY_BYTES: usize = 2_048;
@@ -25,7 +29,10 @@ pub struct Parameters(Vec<(Cow<'static, str>, Value)>);
 impl Parameters {
     /// The value of a parameter.
     pub fn get(&self, name: &str) -> Option<&Value> {
-        self.0.iter().find(|(known, _)| known == name).map(|(_, value)| value)
+        self.0
+            .iter()
+            .find(|(known, _)| known == name)
+            .map(|(_, value)| value)
     }
 
     /// The value of a parameter as text: numbers and truth values in decimal, lists joined by commas.
@@ -70,9 +77,13 @@ fn as_text(value: &Value) -> Option<Cow<'_, str>> {
         Value::String(text) => Cow::Borrowed(text),
         Value::Bool(truth) => Cow::Borrowed(if *truth { "true" } else { "false" }),
         Value::Number(number) => Cow::Owned(number.to_string()),
-        Value::Array(items) => {
-            Cow::Owned(items.iter().filter_map(as_text).collect::<Vec<_>>().join(","))
-        }
+        Value::Array(items) => Cow::Owned(
+            items
+                .iter()
+                .filter_map(as_text)
+                .collect::<Vec<_>>()
+                .join(","),
+        ),
     })
 }
 
@@ -93,7 +104,12 @@ pub struct Request {
 impl Request {
     /// Makes a request without parameters.
     pub fn new(operation: &'static OperationSpec, target: Metadata) -> Self {
-        Self { operation, parameters: Parameters::default(), target, timeout: None }
+        Self {
+            operation,
+            parameters: Parameters::default(),
+            target,
+            timeout: None,
+        }
     }
 
     /// The same with a parameter set.
@@ -106,7 +122,11 @@ impl Request {
     /// The entities that it concerns, as far as its parameters name them: those that its operation
     /// works on, and the one that it creates.
     pub fn entities(&self) -> impl Iterator<Item = (crate::EntityKind, Cow<'_, str>)> {
-        let created = self.operation.creates.iter().map(|creates| (creates.kind, creates.id));
+        let created = self
+            .operation
+            .creates
+            .iter()
+            .map(|creates| (creates.kind, creates.id));
         self.operation
             .concerns
             .iter()
@@ -128,7 +148,11 @@ impl Request {
         let mut whole_body = None;
         let mut query: Vec<(&str, &Value)> = Vec::new();
         for (name, value) in self.parameters.iter() {
-            match self.operation.parameter(name).map_or(Location::Query, |spec| spec.location) {
+            match self
+                .operation
+                .parameter(name)
+                .map_or(Location::Query, |spec| spec.location)
+            {
                 Location::Path => {}
                 Location::Query => query.push((name, value)),
                 Location::Body => {
@@ -139,7 +163,10 @@ impl Request {
         }
         let mut target = self.path()?;
         let query_text = encode_query(&query);
-        if query_text.len() > MAX_QUERY_BYTES && whole_body.is_none() && self.operation.method != Method::Get {
+        if query_text.len() > MAX_QUERY_BYTES
+            && whole_body.is_none()
+            && self.operation.method != Method::Get
+        {
             for (name, value) in query {
                 if let Some(text) = as_text(value) {
                     body.insert(name.to_owned(), Value::String(text.into_owned()));
@@ -154,14 +181,21 @@ impl Request {
             None if body.is_empty() => None,
             None => Some(Bytes::from(Value::Object(body).to_string())),
         };
-        Ok(HttpRequest { method: self.operation.method, target, body })
+        Ok(HttpRequest {
+            method: self.operation.method,
+            target,
+            body,
+        })
     }
 
     fn path(&self) -> Result<String> {
         let mut path = String::with_capacity(self.operation.path.len() + 32);
         for segment in self.operation.path.split('/').skip(1) {
             path.push('/');
-            let Some(name) = segment.strip_prefix('{').and_then(|name| name.strip_suffix('}')) else {
+            let Some(name) = segment
+                .strip_prefix('{')
+                .and_then(|name| name.strip_suffix('}'))
+            else {
                 path.push_str(segment);
                 continue;
             };
@@ -190,27 +224,42 @@ impl Request {
         let mut best: Option<(usize, &'static OperationSpec, Vec<(&'static str, String)>)> = None;
         let mut allowed = Vec::new();
         for &operation in crate::registry::OPERATIONS {
-            let Some(arguments) = match_path(operation.path, path) else { continue };
+            let Some(arguments) = match_path(operation.path, path) else {
+                continue;
+            };
             if operation.method.as_str() != method {
                 allowed.push(operation.method);
                 continue;
             }
             // `/channels/create` is meant rather than `/channels/{channelId}`.
-            if best.as_ref().is_none_or(|(count, ..)| arguments.len() < *count) {
+            if best
+                .as_ref()
+                .is_none_or(|(count, ..)| arguments.len() < *count)
+            {
                 best = Some((arguments.len(), operation, arguments));
             }
         }
         let Some((_, operation, arguments)) = best else {
-            return Err(if allowed.is_empty() { Unroutable::Path } else { Unroutable::Method(allowed) });
+            return Err(if allowed.is_empty() {
+                Unroutable::Path
+            } else {
+                Unroutable::Method(allowed)
+            });
         };
         let mut request = Self::new(operation, Metadata::default());
-        if let Some(whole) = operation.parameters.iter().find(|p| p.location == Location::WholeBody) {
+        if let Some(whole) = operation
+            .parameters
+            .iter()
+            .find(|p| p.location == Location::WholeBody)
+        {
             if let Some(value) = body {
                 request.parameters.set(whole.name, value.clone());
             }
         } else if let Some(Value::Object(members)) = body {
             for (name, value) in members {
-                let name = operation.parameter(name).map_or(Cow::Owned(name.clone()), |p| Cow::Borrowed(p.name));
+                let name = operation
+                    .parameter(name)
+                    .map_or(Cow::Owned(name.clone()), |p| Cow::Borrowed(p.name));
                 request.parameters.set(name, value.clone());
             }
         }
@@ -228,12 +277,15 @@ impl Request {
     pub fn set_text(&mut self, name: &str, text: String) {
         let spec = self.operation.parameter(name);
         let value = match spec.map(|spec| spec.value) {
-            Some(ParameterType::List) => {
-                Value::from(text.split(',').filter(|item| !item.is_empty()).collect::<Vec<_>>())
-            }
-            Some(ParameterType::Integer) => {
-                text.trim().parse::<i64>().map_or(Value::String(text), Value::from)
-            }
+            Some(ParameterType::List) => Value::from(
+                text.split(',')
+                    .filter(|item| !item.is_empty())
+                    .collect::<Vec<_>>(),
+            ),
+            Some(ParameterType::Integer) => text
+                .trim()
+                .parse::<i64>()
+                .map_or(Value::String(text), Value::from),
             Some(ParameterType::Boolean) => match text.to_ascii_lowercase().as_str() {
                 "true" | "yes" | "1" => Value::Bool(true),
                 "false" | "no" | "0" | "" => Value::Bool(false),
@@ -241,7 +293,10 @@ impl Request {
             },
             _ => Value::String(text),
         };
-        let name = spec.map_or_else(|| Cow::Owned(name.to_owned()), |spec| Cow::Borrowed(spec.name));
+        let name = spec.map_or_else(
+            || Cow::Owned(name.to_owned()),
+            |spec| Cow::Borrowed(spec.name),
+        );
         self.parameters.set(name, value);
     }
 }
@@ -277,7 +332,10 @@ fn match_path(template: &'static str, path: &str) -> Option<Vec<(&'static str, S
     let mut segments = path.split('/');
     for expected in template.split('/') {
         let segment = segments.next()?;
-        match expected.strip_prefix('{').and_then(|name| name.strip_suffix('}')) {
+        match expected
+            .strip_prefix('{')
+            .and_then(|name| name.strip_suffix('}'))
+        {
             Some(_) if segment.is_empty() => return None,
             Some(name) => arguments.push((name, decode(segment))),
             None if expected == segment => {}
@@ -288,7 +346,9 @@ fn match_path(template: &'static str, path: &str) -> Option<Vec<(&'static str, S
 }
 
 fn decode(text: &str) -> String {
-    percent_encoding::percent_decode_str(text).decode_utf8_lossy().into_owned()
+    percent_encoding::percent_decode_str(text)
+        .decode_utf8_lossy()
+        .into_owned()
 }
 
 fn decode_form(text: &str) -> String {
@@ -326,7 +386,12 @@ pub struct Response {
 impl Response {
     /// Makes an answer.
     pub fn new(status: u16, reason: impl Into<String>, body: impl Into<Bytes>) -> Self {
-        Self { status, reason: reason.into(), body: body.into(), ..Self::default() }
+        Self {
+            status,
+            reason: reason.into(),
+            body: body.into(),
+            ..Self::default()
+        }
     }
 
     /// The same with the application and Asterisk that answered.
@@ -356,6 +421,11 @@ impl Response {
         if self.is_success() {
             return Ok(self);
         }
-        Err(Error::Refused(Refusal::new(operation, self.status, self.reason, &self.body)))
+        Err(Error::Refused(Refusal::new(
+            operation,
+            self.status,
+            self.reason,
+            &self.body,
+        )))
     }
 }

@@ -36,14 +36,24 @@ impl Scope {
         Self::open(Arc::clone(&self.client), Some(self.id), dialog)
     }
 
-    fn open(client: Arc<dyn AriClient>, parent: Option<ScopeId>, dialog: Option<Arc<str>>) -> Arc<Self> {
+    fn open(
+        client: Arc<dyn AriClient>,
+        parent: Option<ScopeId>,
+        dialog: Option<Arc<str>>,
+    ) -> Arc<Self> {
         let (id, token) = client.router().open_scope(parent).unwrap_or_else(|| {
             // Below a closed scope there is nothing to open: the new one is closed as well.
             let token = CancellationToken::new();
             token.cancel();
             (0, token)
         });
-        Arc::new(Self { client, id, token, parent: parent.is_some(), dialog })
+        Arc::new(Self {
+            client,
+            id,
+            token,
+            parent: parent.is_some(),
+            dialog,
+        })
     }
 
     pub(crate) fn client(&self) -> &Arc<dyn AriClient> {
@@ -63,7 +73,10 @@ impl Scope {
         self.token.cancel();
         self.client.router().end_scope(self.id);
         if let Some(dialog) = &self.dialog
-            && !self.client.router().wants(&Feed::Dialog(Arc::clone(dialog)))
+            && !self
+                .client
+                .router()
+                .wants(&Feed::Dialog(Arc::clone(dialog)))
         {
             self.client.release_dialog(dialog);
         }
@@ -72,7 +85,11 @@ impl Scope {
     /// Ends the scope, and with the root the connection.
     pub(crate) async fn close(&self) -> Result<()> {
         self.end();
-        if self.parent { Ok(()) } else { self.client.close().await }
+        if self.parent {
+            Ok(())
+        } else {
+            self.client.close().await
+        }
     }
 }
 
@@ -87,7 +104,10 @@ impl Drop for Scope {
 
 impl fmt::Debug for Scope {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Scope").field("id", &self.id).field("closed", &self.is_closed()).finish_non_exhaustive()
+        f.debug_struct("Scope")
+            .field("id", &self.id)
+            .field("closed", &self.is_closed())
+            .finish_non_exhaustive()
     }
 }
 
@@ -100,7 +120,10 @@ pub(crate) struct Through {
 
 impl Through {
     pub(crate) fn new(scope: &Arc<Scope>, target: Metadata) -> Self {
-        Self { scope: Arc::downgrade(scope), target }
+        Self {
+            scope: Arc::downgrade(scope),
+            target,
+        }
     }
 
     /// Application, Asterisk and dialog that requests made this way are for.
@@ -110,11 +133,17 @@ impl Through {
 
     /// The same way, to where an entity is.
     pub(crate) fn narrowed(&self, metadata: &Metadata) -> Self {
-        Self { scope: Weak::clone(&self.scope), target: metadata.clone().or(&self.target) }
+        Self {
+            scope: Weak::clone(&self.scope),
+            target: metadata.clone().or(&self.target),
+        }
     }
 
     pub(crate) fn scope(&self) -> Result<Arc<Scope>> {
-        self.scope.upgrade().filter(|scope| !scope.is_closed()).ok_or(Error::Closed)
+        self.scope
+            .upgrade()
+            .filter(|scope| !scope.is_closed())
+            .ok_or(Error::Closed)
     }
 
     pub(crate) async fn call(&self, request: Request) -> Result<Response> {

@@ -85,7 +85,10 @@ impl<T> Deref for Typed<T> {
 
 impl<T> Clone for Typed<T> {
     fn clone(&self) -> Self {
-        Self { event: self.event.clone(), body: Arc::clone(&self.body) }
+        Self {
+            event: self.event.clone(),
+            body: Arc::clone(&self.body),
+        }
     }
 }
 
@@ -183,7 +186,8 @@ impl<V: View> Stream for Events<V> {
         {
             this.question = None;
             if answer.is_ok() {
-                this.queue.end(if this.lossy { End::Lost } else { End::Ended });
+                this.queue
+                    .end(if this.lossy { End::Lost } else { End::Ended });
             }
         }
         loop {
@@ -227,7 +231,10 @@ fn see<V: View>(item: Item) -> Option<StreamItem<V>> {
 
 impl<V> fmt::Debug for Events<V> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Events").field("entity", &self.entity).field("end", &self.end).finish_non_exhaustive()
+        f.debug_struct("Events")
+            .field("entity", &self.entity)
+            .field("end", &self.end)
+            .finish_non_exhaustive()
     }
 }
 
@@ -271,7 +278,10 @@ pub(crate) async fn subscribe<V: View>(through: &Through, wanted: Wanted) -> Res
         let scope = through.scope()?;
         let target = through.target();
         let interest = Interest {
-            entity: wanted.entity.as_ref().map(|entity| (entity.kind, Arc::clone(&entity.id))),
+            entity: wanted
+                .entity
+                .as_ref()
+                .map(|entity| (entity.kind, Arc::clone(&entity.id))),
             kind: V::KIND,
             application: target.application.clone(),
             asterisk_id: target.asterisk_id.clone(),
@@ -280,9 +290,19 @@ pub(crate) async fn subscribe<V: View>(through: &Through, wanted: Wanted) -> Res
         let queue = Arc::new(Queue::new(wanted.capacity.unwrap_or(QUEUE_EVENTS)));
         let sink = Sink::Queue(Arc::clone(&queue));
         let router = scope.client().router();
-        (queue, router.subscribe(scope.id(), interest, sink).ok_or(crate::Error::Closed)?)
+        (
+            queue,
+            router
+                .subscribe(scope.id(), interest, sink)
+                .ok_or(crate::Error::Closed)?,
+        )
     };
     let registration = subscription.registration;
     subscription.wait.ready().await?;
-    Ok(Events::new(queue, registration, through.clone(), wanted.entity))
+    Ok(Events::new(
+        queue,
+        registration,
+        through.clone(),
+        wanted.entity,
+    ))
 }

@@ -64,7 +64,11 @@ pub fn validate(role: NameRole, name: &str) -> Result<(), InvalidName> {
     } else {
         return Ok(());
     };
-    Err(InvalidName { role, name: name.chars().take(80).collect(), problem })
+    Err(InvalidName {
+        role,
+        name: name.chars().take(80).collect(),
+        problem,
+    })
 }
 
 #[cfg(test)]
@@ -73,7 +77,14 @@ mod tests {
 
     #[test]
     fn names_that_a_subject_carries() {
-        for name in ["demo", "00:11:22:33:44:55", "a.b", "app:PJSIP/alice-1", "größe", "a,b"] {
+        for name in [
+            "demo",
+            "00:11:22:33:44:55",
+            "a.b",
+            "app:PJSIP/alice-1",
+            "größe",
+            "a,b",
+        ] {
             assert_eq!(validate(NameRole::Node, name), Ok(()), "{name}");
         }
         assert_eq!(validate(NameRole::Dialog, &"x".repeat(255)), Ok(()));
@@ -81,7 +92,22 @@ mod tests {
 
     #[test]
     fn names_that_a_subject_does_not_carry() {
-        for name in ["", " ", "a b", "a\tb", "a\r\nPUB x", "*", "a*b", ">", "a.>", ".a", "a.", "a..b", "a\u{0}", "a\u{2028}b"] {
+        for name in [
+            "",
+            " ",
+            "a b",
+            "a\tb",
+            "a\r\nPUB x",
+            "*",
+            "a*b",
+            ">",
+            "a.>",
+            ".a",
+            "a.",
+            "a..b",
+            "a\u{0}",
+            "a\u{2028}b",
+        ] {
             assert!(validate(NameRole::Application, name).is_err(), "{name:?}");
         }
         assert!(validate(NameRole::Dialog, &"x".repeat(256)).is_err());

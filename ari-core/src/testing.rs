@@ -61,8 +61,14 @@ impl Fake {
             asterisk_id: Some(asterisk_id.into()),
             dialog: None,
         };
-        let shared = Shared { identity, events: LocalEvents::new(), script: Mutex::default() };
-        Self { shared: Arc::new(shared) }
+        let shared = Shared {
+            identity,
+            events: LocalEvents::new(),
+            script: Mutex::default(),
+        };
+        Self {
+            shared: Arc::new(shared),
+        }
     }
 
     /// The front of this client; each call makes another root scope.
@@ -71,22 +77,37 @@ impl Fake {
     }
 
     fn script(&self) -> MutexGuard<'_, Script> {
-        self.shared.script.lock().unwrap_or_else(PoisonError::into_inner)
+        self.shared
+            .script
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Scripts the next answer to an operation, named as in `POST /channels/{channelId}/answer`.
     pub fn answer(&self, operation: &str, status: u16, body: &Value) -> &Self {
-        let body = if body.is_null() { String::new() } else { body.to_string() };
+        let body = if body.is_null() {
+            String::new()
+        } else {
+            body.to_string()
+        };
         let reason = if status < 300 { "OK" } else { "Refused" };
         let source = self.shared.identity.clone();
         let response = Response::new(status, reason, body).from_source(source);
-        self.script().answers.entry(operation.to_owned()).or_default().push_back(Ok(response));
+        self.script()
+            .answers
+            .entry(operation.to_owned())
+            .or_default()
+            .push_back(Ok(response));
         self
     }
 
     /// Scripts an error as the next outcome of an operation.
     pub fn fail(&self, operation: &str, error: Error) -> &Self {
-        self.script().answers.entry(operation.to_owned()).or_default().push_back(Err(error));
+        self.script()
+            .answers
+            .entry(operation.to_owned())
+            .or_default()
+            .push_back(Err(error));
         self
     }
 
@@ -98,13 +119,18 @@ impl Fake {
         let mut event = event.clone();
         if let Some(members) = event.as_object_mut() {
             let identity = &self.shared.identity;
-            for (name, text) in [("application", &identity.application), ("asterisk_id", &identity.asterisk_id)] {
+            for (name, text) in [
+                ("application", &identity.application),
+                ("asterisk_id", &identity.asterisk_id),
+            ] {
                 if let (None, Some(text)) = (members.get(name), text) {
                     members.insert(name.to_owned(), Value::from(&**text));
                 }
             }
         }
-        self.shared.events.deliver(&Event::parse(event.to_string())?);
+        self.shared
+            .events
+            .deliver(&Event::parse(event.to_string())?);
         Ok(())
     }
 
@@ -119,7 +145,9 @@ impl Fake {
             let mut script = self.script();
             script.now += by;
             let now = script.now;
-            let (due, later) = std::mem::take(&mut script.sleepers).into_iter().partition(|(at, _)| *at <= now);
+            let (due, later) = std::mem::take(&mut script.sleepers)
+                .into_iter()
+                .partition(|(at, _)| *at <= now);
             script.sleepers = later;
             let due: Vec<(Duration, oneshot::Sender<()>)> = due;
             due
@@ -160,7 +188,9 @@ impl Fake {
 
 impl fmt::Debug for Fake {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Fake").field("identity", &self.shared.identity).finish_non_exhaustive()
+        f.debug_struct("Fake")
+            .field("identity", &self.shared.identity)
+            .finish_non_exhaustive()
     }
 }
 
@@ -170,7 +200,11 @@ impl AriClient for Fake {
     }
 
     fn state(&self) -> ConnectionState {
-        if self.is_closed() { ConnectionState::Closed } else { ConnectionState::Connected }
+        if self.is_closed() {
+            ConnectionState::Closed
+        } else {
+            ConnectionState::Connected
+        }
     }
 
     fn call(&self, request: Request) -> BoxFuture<'_, Result<Response>> {

@@ -59,7 +59,10 @@ impl FromStr for Timestamp {
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let offset = self.0.offset().seconds();
-        let (sign, minutes) = (if offset < 0 { '-' } else { '+' }, offset.unsigned_abs() / 60);
+        let (sign, minutes) = (
+            if offset < 0 { '-' } else { '+' },
+            offset.unsigned_abs() / 60,
+        );
         write!(
             f,
             "{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:03}{sign}{:02}{:02}",
@@ -95,7 +98,11 @@ mod tests {
 
     #[test]
     fn what_asterisk_writes_comes_back_as_it_was() {
-        for text in ["2026-11-21T07:36:04.830+0000", "2024-05-06T07:08:09.123-0400", "0001-01-01T00:00:00.000+0000"] {
+        for text in [
+            "2026-11-21T07:36:04.830+0000",
+            "2024-05-06T07:08:09.123-0400",
+            "0001-01-01T00:00:00.000+0000",
+        ] {
             assert_eq!(text.parse::<Timestamp>().unwrap().to_string(), text);
         }
     }
@@ -103,18 +110,42 @@ mod tests {
     #[test]
     fn other_spellings_are_taken() {
         let expected: Timestamp = "2026-11-21T07:36:04.000+0000".parse().unwrap();
-        for text in ["2026-11-21T07:36:04Z", "2026-11-21T07:36:04+00:00", "2026-11-21T07:36:04.000000+0000"] {
-            assert_eq!(text.parse::<Timestamp>().unwrap().unix_millis(), expected.unix_millis(), "{text}");
+        for text in [
+            "2026-11-21T07:36:04Z",
+            "2026-11-21T07:36:04+00:00",
+            "2026-11-21T07:36:04.000000+0000",
+        ] {
+            assert_eq!(
+                text.parse::<Timestamp>().unwrap().unix_millis(),
+                expected.unix_millis(),
+                "{text}"
+            );
         }
-        for text in ["", "yesterday", "2026-11-21", "2026-11-21T07:36:04", "1764000000"] {
+        for text in [
+            "",
+            "yesterday",
+            "2026-11-21",
+            "2026-11-21T07:36:04",
+            "1764000000",
+        ] {
             assert!(text.parse::<Timestamp>().is_err(), "{text}");
         }
     }
 
     #[test]
     fn the_zero_time_of_go_is_none() {
-        assert!("0001-01-01T00:00:00.000+0000".parse::<Timestamp>().unwrap().is_zero());
-        assert!(!"1970-01-01T00:00:00.000+0000".parse::<Timestamp>().unwrap().is_zero());
+        assert!(
+            "0001-01-01T00:00:00.000+0000"
+                .parse::<Timestamp>()
+                .unwrap()
+                .is_zero()
+        );
+        assert!(
+            !"1970-01-01T00:00:00.000+0000"
+                .parse::<Timestamp>()
+                .unwrap()
+                .is_zero()
+        );
     }
 
     #[test]

@@ -68,10 +68,15 @@ impl FeedWait {
     /// # Cancel safety
     /// The wait may be dropped at any time.
     pub async fn ready(self) -> Result<()> {
-        let Some(mut state) = self.0 else { return Ok(()) };
+        let Some(mut state) = self.0 else {
+            return Ok(());
+        };
         let state = state.wait_for(|state| *state != FeedState::Pending).await;
         match state.as_deref() {
-            Ok(FeedState::Failed(reason)) => Err(Error::Connect { reason: reason.to_string(), source: None }),
+            Ok(FeedState::Failed(reason)) => Err(Error::Connect {
+                reason: reason.to_string(),
+                source: None,
+            }),
             Ok(_) => Ok(()),
             Err(_) => Err(Error::Closed),
         }
@@ -103,7 +108,11 @@ impl Feeds {
         if !self.rows.contains_key(feed) {
             self.generation += 1;
             self.last_number = self.last_number.wrapping_add(1);
-            let state = if ready { FeedState::Ready } else { FeedState::Pending };
+            let state = if ready {
+                FeedState::Ready
+            } else {
+                FeedState::Pending
+            };
             let row = Row {
                 number: self.last_number,
                 generation: self.generation,
@@ -114,15 +123,22 @@ impl Feeds {
             self.rows.insert(feed.clone(), row);
             self.note(feed, ready);
         }
-        let Some(row) = self.rows.get_mut(feed) else { return (0, FeedWait(None)) };
+        let Some(row) = self.rows.get_mut(feed) else {
+            return (0, FeedWait(None));
+        };
         row.subscriptions += 1;
         let ready = *row.state.borrow() == FeedState::Ready;
-        (row.number, FeedWait((!ready).then(|| row.state.subscribe())))
+        (
+            row.number,
+            FeedWait((!ready).then(|| row.state.subscribe())),
+        )
     }
 
     /// Counts one subscription less.
     pub(crate) fn release(&mut self, feed: &Feed, local: bool) {
-        let Some(row) = self.rows.get_mut(feed) else { return };
+        let Some(row) = self.rows.get_mut(feed) else {
+            return;
+        };
         row.subscriptions -= 1;
         if row.subscriptions == 0 {
             self.rows.remove(feed);
@@ -135,7 +151,9 @@ impl Feeds {
 
     /// Stops, or goes on with, a feed whose subscriptions stay.
     pub(crate) fn pause(&mut self, feed: &Feed, paused: bool, local: bool) {
-        let Some(row) = self.rows.get_mut(feed).filter(|row| row.paused != paused) else { return };
+        let Some(row) = self.rows.get_mut(feed).filter(|row| row.paused != paused) else {
+            return;
+        };
         row.paused = paused;
         if !paused {
             self.generation += 1;
@@ -171,13 +189,20 @@ impl Feeds {
             .into_iter()
             .map(|feed| {
                 let row = self.rows.get(&feed).filter(|row| !row.paused);
-                FeedChange { wanted: row.map(|row| row.generation), feed }
+                FeedChange {
+                    wanted: row.map(|row| row.generation),
+                    feed,
+                }
             })
             .collect()
     }
 
     pub(crate) fn set_state(&mut self, feed: &Feed, generation: u64, state: FeedState) {
-        if let Some(row) = self.rows.get(feed).filter(|row| row.generation == generation) {
+        if let Some(row) = self
+            .rows
+            .get(feed)
+            .filter(|row| row.generation == generation)
+        {
             row.state.send_replace(state);
         }
     }

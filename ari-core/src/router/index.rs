@@ -45,7 +45,13 @@ pub(crate) struct Interest {
 
 impl Interest {
     pub(crate) const fn new(feed: Feed) -> Self {
-        Self { feed, entity: None, kind: None, application: None, asterisk_id: None }
+        Self {
+            feed,
+            entity: None,
+            kind: None,
+            application: None,
+            asterisk_id: None,
+        }
     }
 
     fn takes(&self, event: &Event) -> bool {
@@ -76,7 +82,8 @@ struct Slot {
 impl Slot {
     /// Whether this stream of calls takes the call that an event announces.
     fn is_taking(&self, event: &Event) -> bool {
-        matches!(&self.sink, Sink::Calls(calls) if !calls.is_stopped()) && self.interest.takes(event)
+        matches!(&self.sink, Sink::Calls(calls) if !calls.is_stopped())
+            && self.interest.takes(event)
     }
 }
 
@@ -119,13 +126,22 @@ impl Index {
         }
     }
 
-    pub(crate) fn open_scope(&mut self, parent: Option<ScopeId>) -> Option<(ScopeId, CancellationToken)> {
+    pub(crate) fn open_scope(
+        &mut self,
+        parent: Option<ScopeId>,
+    ) -> Option<(ScopeId, CancellationToken)> {
         if self.closed || parent.is_some_and(|parent| !self.scopes.contains_key(&parent)) {
             return None;
         }
         self.last_scope += 1;
         let token = CancellationToken::new();
-        self.scopes.insert(self.last_scope, Scope { parent, token: token.clone() });
+        self.scopes.insert(
+            self.last_scope,
+            Scope {
+                parent,
+                token: token.clone(),
+            },
+        );
         if let Some(parent) = parent {
             self.children.insert((parent, self.last_scope));
         }
@@ -133,17 +149,31 @@ impl Index {
     }
 
     /// Ends a scope and all below it; gives the tokens to cancel once the lock is released.
-    pub(crate) fn end_scope(&mut self, scope: ScopeId, wakers: &mut Vec<Waker>) -> Vec<CancellationToken> {
+    pub(crate) fn end_scope(
+        &mut self,
+        scope: ScopeId,
+        wakers: &mut Vec<Waker>,
+    ) -> Vec<CancellationToken> {
         let mut tokens = Vec::new();
         let mut ending = vec![scope];
         while let Some(id) = ending.pop() {
-            let Some(scope) = self.scopes.remove(&id) else { continue };
+            let Some(scope) = self.scopes.remove(&id) else {
+                continue;
+            };
             if let Some(parent) = scope.parent {
                 self.children.remove(&(parent, id));
             }
             tokens.push(scope.token);
-            ending.extend(self.children.range((id, 0)..=(id, ScopeId::MAX)).map(|(_, child)| *child));
-            let held: Vec<u32> = self.held.range((id, 0)..=(id, u32::MAX)).map(|(_, slot)| *slot).collect();
+            ending.extend(
+                self.children
+                    .range((id, 0)..=(id, ScopeId::MAX))
+                    .map(|(_, child)| *child),
+            );
+            let held: Vec<u32> = self
+                .held
+                .range((id, 0)..=(id, u32::MAX))
+                .map(|(_, slot)| *slot)
+                .collect();
             for slot in held {
                 if let Some(sink) = self.remove(slot) {
                     wakers.extend(sink.end(End::Closed));
@@ -158,9 +188,16 @@ impl Index {
 
     pub(crate) fn close(&mut self, wakers: &mut Vec<Waker>) -> Vec<CancellationToken> {
         self.closed = true;
-        let roots: Vec<ScopeId> =
-            self.scopes.iter().filter(|(_, scope)| scope.parent.is_none()).map(|(id, _)| *id).collect();
-        roots.into_iter().flat_map(|root| self.end_scope(root, wakers)).collect()
+        let roots: Vec<ScopeId> = self
+            .scopes
+            .iter()
+            .filter(|(_, scope)| scope.parent.is_none())
+            .map(|(id, _)| *id)
+            .collect();
+        roots
+            .into_iter()
+            .flat_map(|root| self.end_scope(root, wakers))
+            .collect()
     }
 
     pub(crate) fn subscribe(
@@ -175,7 +212,12 @@ impl Index {
         }
         self.local = local;
         let (feed, wait) = self.feeds.acquire(&interest.feed, local);
-        let slot = Slot { interest, feed, scope, sink };
+        let slot = Slot {
+            interest,
+            feed,
+            scope,
+            sink,
+        };
         Some((self.insert(slot), wait))
     }
 
@@ -192,7 +234,10 @@ impl Index {
                 self.calls.insert((feed, number));
             }
             (Some((kind, id)), _) => {
-                self.entities.entry(Arc::clone(id)).or_default().insert((feed, *kind, number));
+                self.entities
+                    .entry(Arc::clone(id))
+                    .or_default()
+                    .insert((feed, *kind, number));
             }
             (None, Some(kind)) => {
                 self.kinds.entry(kind).or_default().insert((feed, number));
@@ -270,7 +315,9 @@ impl Index {
     }
 
     pub(crate) fn deliver(&mut self, feed: &Feed, event: &Event, wakers: &mut Vec<Waker>) {
-        let Some(feed_no) = self.feeds.number(feed) else { return };
+        let Some(feed_no) = self.feeds.number(feed) else {
+            return;
+        };
         self.sequence += 1;
         let sequence = self.sequence;
         if matches!(feed, Feed::Calls(_)) {
@@ -284,7 +331,10 @@ impl Index {
                 wakers.extend(slot.sink.push(event, sequence));
             }
         };
-        for concern in event.concerns().filter(|concern| concern.role != Role::Member) {
+        for concern in event
+            .concerns()
+            .filter(|concern| concern.role != Role::Member)
+        {
             if let Some(rows) = self.entities.get(concern.id) {
                 let range = (feed_no, concern.kind, 0)..=(feed_no, concern.kind, u32::MAX);
                 rows.range(range).for_each(|(.., number)| push(number));
@@ -292,9 +342,12 @@ impl Index {
         }
         let whole_feed = (feed_no, 0)..=(feed_no, u32::MAX);
         if let Some(rows) = self.kinds.get(event.kind()) {
-            rows.range(whole_feed.clone()).for_each(|(_, number)| push(number));
+            rows.range(whole_feed.clone())
+                .for_each(|(_, number)| push(number));
         }
-        self.broad.range(whole_feed).for_each(|(_, number)| push(number));
+        self.broad
+            .range(whole_feed)
+            .for_each(|(_, number)| push(number));
     }
 
     /// Hands a new call to the next stream of calls, with its events already flowing.
@@ -304,17 +357,34 @@ impl Index {
         let channel = event
             .concerns()
             .find(|concern| concern.kind == EntityKind::Channel && concern.role == Role::Subject);
-        let Some(channel) = channel.filter(|_| event.kind() == "StasisStart") else { return };
+        let Some(channel) = channel.filter(|_| event.kind() == "StasisStart") else {
+            return;
+        };
         if self.is_watched(channel.id, event) {
             return;
         }
-        let streams = self.calls.range((feed, 0)..=(feed, u32::MAX)).map(|(_, slot)| *slot);
-        let takers: Vec<u32> =
-            streams.filter(|slot| self.slot(*slot).is_some_and(|slot| slot.is_taking(event))).collect();
-        let next = takers.iter().find(|slot| **slot > self.last_caller).or_else(|| takers.first());
+        let streams = self
+            .calls
+            .range((feed, 0)..=(feed, u32::MAX))
+            .map(|(_, slot)| *slot);
+        let takers: Vec<u32> = streams
+            .filter(|slot| self.slot(*slot).is_some_and(|slot| slot.is_taking(event)))
+            .collect();
+        let next = takers
+            .iter()
+            .find(|slot| **slot > self.last_caller)
+            .or_else(|| takers.first());
         let Some(&number) = next else { return };
         self.last_caller = number;
-        let Some(Slot { scope, sink: Sink::Calls(calls), interest, .. }) = self.slot(number) else { return };
+        let Some(Slot {
+            scope,
+            sink: Sink::Calls(calls),
+            interest,
+            ..
+        }) = self.slot(number)
+        else {
+            return;
+        };
         let (scope, calls, calls_feed) = (*scope, Arc::clone(calls), interest.feed.clone());
         let id: Arc<str> = channel.id.into();
         let interest = Interest {
@@ -327,23 +397,36 @@ impl Index {
         let local = self.local;
         let mut add = |sink| {
             let (feed, _) = self.feeds.acquire(&interest.feed, local);
-            self.insert(Slot { interest: interest.clone(), feed, scope, sink })
+            self.insert(Slot {
+                interest: interest.clone(),
+                feed,
+                scope,
+                sink,
+            })
         };
         let events_slot = add(Sink::CallEvents(Arc::clone(&events), event.clone()));
         let ending_slot = add(Sink::Latch(Arc::clone(&ending)));
-        let claimed = Claimed { start: event.clone(), events, events_slot, ending, ending_slot };
+        let claimed = Claimed {
+            start: event.clone(),
+            events,
+            events_slot,
+            ending,
+            ending_slot,
+        };
         wakers.extend(calls.push(claimed));
         wakers.extend(self.flow(&calls_feed, &calls));
     }
 
     /// Whether somebody of this client waits for the end of the channel that this event is about.
     fn is_watched(&self, id: &str, event: &Event) -> bool {
-        let Some(rows) = self.entities.get(id) else { return false };
+        let Some(rows) = self.entities.get(id) else {
+            return false;
+        };
         rows.iter().any(|(_, kind, number)| {
             *kind == EntityKind::Channel
-                && self
-                    .slot(*number)
-                    .is_some_and(|slot| matches!(slot.sink, Sink::Latch(_)) && slot.interest.takes(event))
+                && self.slot(*number).is_some_and(|slot| {
+                    matches!(slot.sink, Sink::Latch(_)) && slot.interest.takes(event)
+                })
         })
     }
 
@@ -357,7 +440,9 @@ impl Index {
 
     pub(crate) fn calls_flow(&mut self, slot: u32, sink: &Sink) -> Option<Waker> {
         let held = self.slot(slot).filter(|held| held.sink.is(sink))?;
-        let Sink::Calls(calls) = &held.sink else { return None };
+        let Sink::Calls(calls) = &held.sink else {
+            return None;
+        };
         let (feed, calls) = (held.interest.feed.clone(), Arc::clone(calls));
         self.flow(&feed, &calls)
     }
@@ -379,16 +464,24 @@ impl Index {
     }
 
     fn call_queues(&self, feed: FeedNo) -> impl Iterator<Item = &Arc<CallQueue>> {
-        self.calls.range((feed, 0)..=(feed, u32::MAX)).filter_map(|(_, slot)| match &self.slot(*slot)?.sink {
-            Sink::Calls(calls) => Some(calls),
-            _ => None,
-        })
+        self.calls
+            .range((feed, 0)..=(feed, u32::MAX))
+            .filter_map(|(_, slot)| match &self.slot(*slot)?.sink {
+                Sink::Calls(calls) => Some(calls),
+                _ => None,
+            })
     }
 
     /// Ends the streams of calls that were stopped, now that nothing is on its way to them.
     pub(crate) fn drained(&self, feed: &Feed, wakers: &mut Vec<Waker>) {
-        let Some(number) = self.feeds.number(feed) else { return };
-        wakers.extend(self.call_queues(number).filter(|calls| calls.is_stopped()).filter_map(|calls| calls.end()));
+        let Some(number) = self.feeds.number(feed) else {
+            return;
+        };
+        wakers.extend(
+            self.call_queues(number)
+                .filter(|calls| calls.is_stopped())
+                .filter_map(|calls| calls.end()),
+        );
     }
 
     pub(crate) fn for_each_sink(&self, feed: Option<&Feed>, mut act: impl FnMut(&Sink)) {

@@ -185,7 +185,10 @@ impl Queue {
 impl State {
     fn flush_overflow(&mut self) {
         if self.overflowed > 0 {
-            self.items.push_back(Item::Gap(Gap::new(Some(self.overflowed), GapCause::Overflow)));
+            self.items.push_back(Item::Gap(Gap::new(
+                Some(self.overflowed),
+                GapCause::Overflow,
+            )));
             self.overflowed = 0;
         }
     }
@@ -207,7 +210,9 @@ mod tests {
         loop {
             match queue.poll(&context) {
                 Poll::Ready(Taken::Item(Item::Event(event))) => seen.push(event.kind().to_owned()),
-                Poll::Ready(Taken::Item(Item::Gap(gap))) => seen.push(format!("{:?} {:?}", gap.cause, gap.missed)),
+                Poll::Ready(Taken::Item(Item::Gap(gap))) => {
+                    seen.push(format!("{:?} {:?}", gap.cause, gap.missed))
+                }
                 Poll::Ready(Taken::Item(Item::Resynced)) => seen.push("Resynced".to_owned()),
                 Poll::Ready(Taken::End(end)) => {
                     seen.push(format!("{end:?}"));
@@ -251,7 +256,10 @@ mod tests {
         queue.gap(Gap::new(None, GapCause::Reconnected));
         queue.resynced();
         queue.resynced();
-        assert_eq!(drain(&queue), ["Upstream Some(5)", "Reconnected None", "Resynced"]);
+        assert_eq!(
+            drain(&queue),
+            ["Upstream Some(5)", "Reconnected None", "Resynced"]
+        );
     }
 
     #[test]

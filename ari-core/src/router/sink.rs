@@ -27,9 +27,10 @@ pub(crate) enum Sink {
 impl Sink {
     pub(crate) fn is(&self, other: &Self) -> bool {
         match (self, other) {
-            (Self::Queue(one) | Self::CallEvents(one, _), Self::Queue(other) | Self::CallEvents(other, _)) => {
-                Arc::ptr_eq(one, other)
-            }
+            (
+                Self::Queue(one) | Self::CallEvents(one, _),
+                Self::Queue(other) | Self::CallEvents(other, _),
+            ) => Arc::ptr_eq(one, other),
             (Self::Latch(one), Self::Latch(other)) => Arc::ptr_eq(one, other),
             (Self::Calls(one), Self::Calls(other)) => Arc::ptr_eq(one, other),
             (Self::Keep, Self::Keep) => true,
@@ -41,7 +42,11 @@ impl Sink {
         match self {
             Self::Queue(queue) => queue.push(event, sequence),
             Self::CallEvents(queue, start) => {
-                if event.raw() == start.raw() { None } else { queue.push(event, sequence) }
+                if event.raw() == start.raw() {
+                    None
+                } else {
+                    queue.push(event, sequence)
+                }
             }
             Self::Latch(latch) => {
                 latch.see(event);
@@ -115,7 +120,10 @@ struct CallState {
 
 impl CallQueue {
     pub(crate) fn new(capacity: usize) -> Self {
-        Self { state: Mutex::default(), capacity: capacity.max(1) }
+        Self {
+            state: Mutex::default(),
+            capacity: capacity.max(1),
+        }
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, CallState> {
