@@ -15,6 +15,8 @@ pub enum NameRole {
     Node,
     /// A dialog.
     Dialog,
+    /// The beginning of all subjects.
+    Prefix,
 }
 
 impl fmt::Display for NameRole {
@@ -23,6 +25,7 @@ impl fmt::Display for NameRole {
             Self::Application => "application name",
             Self::Node => "Asterisk id",
             Self::Dialog => "dialog id",
+            Self::Prefix => "subject prefix",
         })
     }
 }
