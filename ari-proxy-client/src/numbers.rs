@@ -1,0 +1,113 @@
+//! The numbers of events: what came twice, and what is missing.
+
+use std::collections::HashMap;
+
+use ari_core::{Gap, GapCause, Numbers};
+
+/// What the numbers of an event say.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// It is the next one.
+    Next,
+    /// It came before.
+    Twice,
+    /// Events before it are missing.
+    After(Gap),
+}
+
+/// The numbers last seen on each subject.
+#[derive(Debug, Default)]
+pub(crate) struct Counters {
+    subjects: HashMap<Box<str>, Counter>,
+}
+
+#[derive(Debug)]
+struct Counter {
+    boot: Box<str>,
+    last: u64,
+}
+
+impl Counters {
+    /// Takes an event in. Where a subject is heard for the first time, nothing can be missing.
+    pub(crate) fn see(&mut self, subject: &str, numbers: Numbers<'_>) -> Verdict {
+        let Some(counter) = self.subjects.get_mut(subject) else {
+            let counter = Counter { boot: numbers.boot.into(), last: numbers.subject };
+            self.subjects.insert(subject.into(), counter);
+            return Verdict::Next;
+        };
+        if *counter.boot != *numbers.boot {
+            *counter = Counter { boot: numbers.boot.into(), last: numbers.subject };
+            // The server has started anew: what the earlier one still had to send is gone.
+            return Verdict::After(Gap::new(None, GapCause::Upstream));
+        }
+        let last = std::mem::replace(&mut counter.last, counter.last.max(numbers.subject));
+        if numbers.subject <= last {
+            Verdict::Twice
+        } else if numbers.subject == last + 1 {
+            Verdict::Next
+        } else {
+            Verdict::After(Gap::new(Some(numbers.subject - last - 1), GapCause::Upstream))
+        }
+    }
+
+    /// Forgets the subjects that begin like this.
+    pub(crate) fn forget(&mut self, subject: &str) {
+        let wildcard = subject.strip_suffix('>');
+        self.subjects.retain(|known, _| match wildcard {
+            Some(prefix) => !known.starts_with(prefix),
+            None => **known != *subject,
+        });
+        if self.subjects.capacity() > 64 && self.subjects.len() < self.subjects.capacity() / 4 {
+            self.subjects.shrink_to_fit();
+        }
+    }
+
+    #[cfg(test)]
+    pub(crate) fn len(&self) -> usize {
+        self.subjects.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ari_core::Event;
+
+    use super::*;
+
+    fn see(counters: &mut Counters, subject: &str, boot: &str, number: u64) -> Verdict {
+        let raw = format!(r#"{{"type":"X","ari_proxy":["{boot}",{number},{number}]}}"#);
+        counters.see(subject, Event::parse(raw).unwrap().numbers().unwrap())
+    }
+
+    #[test]
+    fn duplicates_and_losses_are_found() {
+        let mut counters = Counters::default();
+        assert_eq!(see(&mut counters, "s", "b", 7), Verdict::Next);
+        assert_eq!(see(&mut counters, "s", "b", 8), Verdict::Next);
+        assert_eq!(see(&mut counters, "s", "b", 8), Verdict::Twice);
+        assert_eq!(see(&mut counters, "s", "b", 3), Verdict::Twice);
+        assert_eq!(see(&mut counters, "s", "b", 12), Verdict::After(Gap::new(Some(3), GapCause::Upstream)));
+        assert_eq!(see(&mut counters, "other", "b", 1), Verdict::Next);
+        assert_eq!(see(&mut counters, "s", "b", 13), Verdict::Next);
+    }
+
+    #[test]
+    fn a_server_that_started_anew_is_a_loss() {
+        let mut counters = Counters::default();
+        see(&mut counters, "s", "b", 7);
+        assert_eq!(see(&mut counters, "s", "c", 1), Verdict::After(Gap::new(None, GapCause::Upstream)));
+        assert_eq!(see(&mut counters, "s", "c", 2), Verdict::Next);
+    }
+
+    #[test]
+    fn what_is_no_longer_listened_to_is_forgotten() {
+        let mut counters = Counters::default();
+        for subject in ["ari.event.demo.a", "ari.event.demo.b", "ari.dialogevent.x"] {
+            see(&mut counters, subject, "b", 1);
+        }
+        counters.forget("ari.event.demo.>");
+        assert_eq!(counters.len(), 1);
+        counters.forget("ari.dialogevent.x");
+        assert_eq!(counters.len(), 0);
+    }
+}
