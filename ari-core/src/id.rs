@@ -53,6 +53,11 @@ impl<T> Id<T> {
     pub fn as_str(&self) -> &str {
         &self.text
     }
+
+    /// Whether the text is empty, which no entity's id is.
+    pub fn is_empty(&self) -> bool {
+        self.text.is_empty()
+    }
 }
 
 impl<T> Clone for Id<T> {

@@ -40,6 +40,16 @@ impl Parameters {
         self.get(name).and_then(as_text)
     }
 
+    /// The items of a parameter as texts; one that is no list is its only item.
+    pub fn texts(&self, name: &str) -> impl Iterator<Item = Cow<'_, str>> {
+        let items = match self.get(name) {
+            Some(Value::Array(items)) => items.as_slice(),
+            Some(only) => std::slice::from_ref(only),
+            None => &[],
+        };
+        items.iter().filter_map(as_text)
+    }
+
     /// Sets a parameter, in place of an earlier value of it.
     pub fn set(&mut self, name: impl Into<Cow<'static, str>>, value: impl Into<Value>) {
         let (name, value) = (name.into(), value.into());
@@ -132,7 +142,9 @@ impl Request {
             .iter()
             .copied()
             .chain(created)
-            .filter_map(|(kind, parameter)| Some((kind, self.parameters.text(parameter)?)))
+            .flat_map(|(kind, parameter)| {
+                self.parameters.texts(parameter).map(move |id| (kind, id))
+            })
             .filter(|(_, id)| !id.is_empty())
     }
 
