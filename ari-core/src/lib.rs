@@ -23,7 +23,7 @@ pub mod router;
 mod scope;
 mod stream;
 pub mod subject;
-#[cfg(feature = "testing")]
+#[cfg(any(test, feature = "testing"))]
 pub mod testing;
 mod timestamp;
 

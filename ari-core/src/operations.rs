@@ -29,6 +29,8 @@ pub mod playbacks;
 pub mod recordings;
 pub mod sounds;
 mod support;
+#[cfg(test)]
+mod tests;
 mod values;
 
 pub use self::{

@@ -1,5 +1,7 @@
 //! What real servers sent decodes, and nothing of it is lost.
 
+#![expect(clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::{collections::BTreeSet, fs};
 
 use ari_core::{Answer, Event, Request, events::*, models, registry};

@@ -133,18 +133,21 @@ fn stale(package: &Path, files: &BTreeMap<PathBuf, String>) -> Result<Vec<PathBu
 
 /// Prints what ari-core was compiled with, one a line.
 fn list(out: &mut impl io::Write) -> Result<ExitCode> {
-    for operation in compiled::OPERATIONS {
-        writeln!(
-            out,
-            "operation {operation} since {}",
-            operation.since.join(", ")
-        )?;
-    }
-    for event in compiled::EVENTS {
-        writeln!(out, "event {}", event.name)?;
-    }
-    for model in compiled::MODELS {
-        writeln!(out, "model {}", model.name)?;
+    let operations = compiled::OPERATIONS
+        .iter()
+        .map(|operation| format!("operation {operation} since {}", operation.since.join(", ")));
+    let events = compiled::EVENTS
+        .iter()
+        .map(|event| format!("event {}", event.name));
+    let models = compiled::MODELS
+        .iter()
+        .map(|model| format!("model {}", model.name));
+    for line in operations.chain(events).chain(models) {
+        match writeln!(out, "{line}") {
+            // Whoever reads has read enough.
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => break,
+            written => written?,
+        }
     }
     Ok(ExitCode::SUCCESS)
 }

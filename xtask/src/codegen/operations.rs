@@ -30,7 +30,7 @@ pub(super) fn generate(spec: &Spec) -> Result<Vec<(String, String)>> {
     }
     files.push((
         "operations.rs".to_owned(),
-        format!("{HEAD}\n{modules}mod filter;\nmod list;\nmod support;\nmod values;\n\npub use self::{{{reexports} list::TextList, values::*}};\n"),
+        format!("{HEAD}\n{modules}mod filter;\nmod list;\nmod support;\n#[cfg(test)]\nmod tests;\nmod values;\n\npub use self::{{{reexports} list::TextList, values::*}};\n"),
     ));
     Ok(files)
 }
@@ -192,8 +192,7 @@ struct Value {
     expression: String,
 }
 
-fn value(spec: &Spec, operation: &Operation, parameter: &Parameter, name: &str) -> Result<Value> {
-    let overlay = spec.operation_overlay(operation)?;
+fn value(spec: &Spec, parameter: &Parameter, name: &str) -> Value {
     let form = spec.overlay.parameter_forms.get(&parameter.name);
     let known = spec.overlay.parameter_enums.get(&parameter.name);
     let (kind, expression) = match (form, known) {
@@ -232,8 +231,7 @@ fn value(spec: &Spec, operation: &Operation, parameter: &Parameter, name: &str) 
             _ => ("impl Into<String>".to_owned(), format!("{name}.into()")),
         },
     };
-    let _ = overlay;
-    Ok(Value { kind, expression })
+    Value { kind, expression }
 }
 
 /// Name of a parameter in Rust.

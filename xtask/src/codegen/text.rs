@@ -116,21 +116,21 @@ pub(super) fn imports(source: &str, paths: &[&str]) -> String {
         "crate" | "super" => 2,
         _ => 1,
     };
-    let mut uses = String::new();
+    let mut lines = String::new();
     for group in 0..3 {
-        let before = uses.len();
+        let before = lines.len();
         for (root, modules) in roots.iter().filter(|(root, _)| order(root) == group) {
             let modules: Vec<String> = modules
                 .iter()
                 .map(|(module, names)| tree(module, names))
                 .collect();
-            let _ = writeln!(uses, "use {};", braced(root, &modules));
+            let _ = writeln!(lines, "use {};", braced(root, &modules));
         }
-        if uses.len() > before {
-            uses.push('\n');
+        if lines.len() > before {
+            lines.push('\n');
         }
     }
-    uses
+    lines
 }
 
 fn tree(module: &str, names: &BTreeSet<&str>) -> String {

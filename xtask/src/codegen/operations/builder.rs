@@ -73,11 +73,7 @@ fn constructor(
     let mut source = String::from("pub(crate) fn new(through: &Through");
     for argument in arguments {
         let name = rust_name(spec, &argument.name);
-        let _ = write!(
-            source,
-            ", {name}: {}",
-            value(spec, operation, argument, &name)?.kind
-        );
+        let _ = write!(source, ", {name}: {}", value(spec, argument, &name).kind);
     }
     let _ = write!(
         source,
@@ -94,7 +90,7 @@ fn constructor(
             source,
             "\n.with({:?}, {})",
             argument.name,
-            value(spec, operation, argument, &name)?.expression
+            value(spec, argument, &name).expression
         );
     }
     for (name, preset) in &overlay.preset {
@@ -107,7 +103,7 @@ fn constructor(
 fn setter(spec: &Spec, operation: &Operation, parameter: &Parameter) -> Result<String> {
     let overlay = spec.operation_overlay(operation)?;
     let name = rust_name(spec, &parameter.name);
-    let value = value(spec, operation, parameter, &name)?;
+    let value = value(spec, parameter, &name);
     let doc = spec.parameter_doc(operation, &parameter.name)?;
     let mut doc = text::with_note(doc, &text::since(&parameter.since()));
     match spec.overlay.parameter_forms.get(&parameter.name) {

@@ -129,11 +129,7 @@ fn method(
             continue;
         }
         let name = rust_name(spec, &argument.name);
-        let _ = write!(
-            source,
-            ", {name}: {}",
-            value(spec, operation, argument, &name)?.kind
-        );
+        let _ = write!(source, ", {name}: {}", value(spec, argument, &name).kind);
         let _ = write!(passed, ", {name}");
     }
     let _ = write!(
