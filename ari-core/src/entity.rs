@@ -102,16 +102,14 @@ pub struct Metadata {
 impl Metadata {
     /// The same with the fields that are missing taken from `other`.
     #[must_use]
-    pub fn or(mut self, other: &Self) -> Self {
-        fn fill(field: &mut Option<Arc<str>>, other: &Option<Arc<str>>) {
-            if field.is_none() {
-                field.clone_from(other);
-            }
+    pub fn or(self, other: &Self) -> Self {
+        let fill =
+            |field: Option<Arc<str>>, other: &Option<Arc<str>>| field.or_else(|| other.clone());
+        Self {
+            application: fill(self.application, &other.application),
+            asterisk_id: fill(self.asterisk_id, &other.asterisk_id),
+            dialog: fill(self.dialog, &other.dialog),
         }
-        fill(&mut self.application, &other.application);
-        fill(&mut self.asterisk_id, &other.asterisk_id);
-        fill(&mut self.dialog, &other.dialog);
-        self
     }
 
     /// Whether application and Asterisk are both known, so that one server is meant.

@@ -66,22 +66,22 @@ impl Event {
 
     /// The Stasis application that it is for.
     pub fn application(&self) -> Option<&str> {
-        self.text(&self.0.header.application)
+        self.text(self.0.header.application.as_ref())
     }
 
     /// The entity id of the Asterisk that it comes from.
     pub fn asterisk_id(&self) -> Option<&str> {
-        self.text(&self.0.header.asterisk_id)
+        self.text(self.0.header.asterisk_id.as_ref())
     }
 
     /// The dialog that this copy is for.
     pub fn dialog(&self) -> Option<&str> {
-        self.text(&self.0.header.dialog)
+        self.text(self.0.header.dialog.as_ref())
     }
 
     /// When it happened, as Asterisk wrote it.
     pub fn timestamp(&self) -> Option<&str> {
-        self.text(&self.0.header.timestamp)
+        self.text(self.0.header.timestamp.as_ref())
     }
 
     /// Application, Asterisk and dialog.
@@ -131,9 +131,8 @@ impl Event {
             .map_err(Arc::clone)
     }
 
-    fn text<'a>(&'a self, text: &'a Option<peek::Text>) -> Option<&'a str> {
-        text.as_ref()
-            .map(|text| text.get(&self.0.raw))
+    fn text<'a>(&'a self, text: Option<&'a peek::Text>) -> Option<&'a str> {
+        text.map(|text| text.get(&self.0.raw))
             .filter(|text| !text.is_empty())
     }
 }

@@ -1,6 +1,6 @@
 //! Handles: an entity, plus the client that it came through.
 
-use std::sync::Arc;
+use std::{collections::HashSet, sync::Arc};
 
 use futures::{FutureExt, future::BoxFuture};
 
@@ -35,12 +35,13 @@ pub(crate) trait Handle: Sized + Send + 'static {
         ending: Option<Latch>,
     ) -> Self;
     fn id_of(data: &Self::Data) -> String;
+    fn address(&self) -> &Entity;
 }
 
 macro_rules! handle {
     (
         $(#[$attribute:meta])*
-        $name:ident, $kind:ident, $model:ident, |$data:ident| $id:expr
+        $name:ident, $kind:ident, $model:ident, |$data:ident| $id:expr $(, $ending:ident)?
     ) => {
         $(#[$attribute])*
         ///
@@ -51,7 +52,7 @@ macro_rules! handle {
             pub(crate) through: Through,
             entity: Entity,
             data: Option<Arc<models::$model>>,
-            pub(crate) ending: Option<Latch>,
+            $($ending: Option<Latch>,)?
         }
 
         impl $name {
@@ -79,14 +80,21 @@ macro_rules! handle {
                 through: &Through,
                 entity: Entity,
                 data: Option<models::$model>,
-                ending: Option<Latch>,
+                latch: Option<Latch>,
             ) -> Self {
                 let through = through.narrowed(&entity.metadata);
-                Self { through, entity, data: data.map(Arc::new), ending }
+                $(let $ending = latch.clone();)?
+                // What has no end of its own needs no latch.
+                drop(latch);
+                Self { through, entity, data: data.map(Arc::new) $(, $ending)? }
             }
 
             fn id_of($data: &models::$model) -> String {
                 $id
+            }
+
+            fn address(&self) -> &Entity {
+                &self.entity
             }
         }
 
@@ -98,7 +106,7 @@ macro_rules! handle {
 
         impl Output for Gathered<$name> {
             fn run(call: Call) -> BoxFuture<'static, Result<Self>> {
-                call::gather(call, handles).boxed()
+                call::gather(call, handles).map(|gathered| gathered.map(once)).boxed()
             }
         }
     };
@@ -110,11 +118,11 @@ handle! {
 }
 handle! {
     /// A bridge.
-    BridgeHandle, Bridge, Bridge, |data| data.id.to_string()
+    BridgeHandle, Bridge, Bridge, |data| data.id.to_string(), ending
 }
 handle! {
     /// A channel.
-    ChannelHandle, Channel, Channel, |data| data.id.to_string()
+    ChannelHandle, Channel, Channel, |data| data.id.to_string(), ending
 }
 handle! {
     /// A device state.
@@ -126,7 +134,7 @@ handle! {
 }
 handle! {
     /// A recording that is being made; its id is its name.
-    LiveRecordingHandle, LiveRecording, LiveRecording, |data| data.name.clone()
+    LiveRecordingHandle, LiveRecording, LiveRecording, |data| data.name.clone(), ending
 }
 handle! {
     /// A log channel; its id is its name.
@@ -142,7 +150,7 @@ handle! {
 }
 handle! {
     /// A playback.
-    PlaybackHandle, Playback, Playback, |data| data.id.to_string()
+    PlaybackHandle, Playback, Playback, |data| data.id.to_string(), ending
 }
 handle! {
     /// A sound file.
@@ -271,6 +279,16 @@ pub(crate) async fn stage<H: Handle>(mut call: Call) -> Result<Staged<H>> {
         handle,
         events,
     })
+}
+
+/// Each entity once: several applications of one Asterisk list the same ones.
+fn once<H: Handle>(mut gathered: Gathered<H>) -> Gathered<H> {
+    let mut seen = HashSet::new();
+    gathered.items.retain(|handle| {
+        let entity = handle.address();
+        seen.insert((Arc::clone(&entity.id), entity.metadata.asterisk_id.clone()))
+    });
+    gathered
 }
 
 /// The handles that one answer to a list names: by keys, or by data.

@@ -36,12 +36,14 @@ pub use self::{
     error::{Error, Refusal, Result, Source, sample},
     event::{Concern, Event, Numbers, Role},
     handle::{
-        ApplicationHandle, BridgeHandle, ChannelHandle, DeviceStateHandle, EndpointHandle, LiveRecordingHandle,
-        LogChannelHandle, MailboxHandle, ModuleHandle, PlaybackHandle, SoundHandle, Staged,
-        StoredRecordingHandle,
+        ApplicationHandle, BridgeHandle, ChannelHandle, DeviceStateHandle, EndpointHandle,
+        LiveRecordingHandle, LogChannelHandle, MailboxHandle, ModuleHandle, PlaybackHandle,
+        SoundHandle, Staged, StoredRecordingHandle,
     },
     id::{BridgeId, ChannelId, Id, PlaybackId, fresh_id, marker},
-    operation::{Answer, Creates, Location, Method, Operation, OperationSpec, ParameterSpec, ParameterType},
+    operation::{
+        Answer, Creates, Location, Method, Operation, OperationSpec, ParameterSpec, ParameterType,
+    },
     peek::NUMBERS_MEMBER,
     request::{HttpRequest, Parameters, Request, Response, Unroutable},
     router::{End, Gap, GapCause},

@@ -155,16 +155,13 @@ fn dedup(concerns: &mut Vec<StoredConcern>, raw: &Bytes) {
         let same = before[..kept]
             .iter_mut()
             .find(|known| known.kind == concern.kind && known.id.get(raw) == concern.id.get(raw));
-        match same {
-            Some(known) => {
-                if (concern.role as u8) < known.role as u8 {
-                    known.role = concern.role;
-                }
+        if let Some(known) = same {
+            if (concern.role as u8) < known.role as u8 {
+                known.role = concern.role;
             }
-            None => {
-                concerns.swap(kept, next);
-                kept += 1;
-            }
+        } else {
+            concerns.swap(kept, next);
+            kept += 1;
         }
     }
     concerns.truncate(kept);
@@ -403,7 +400,7 @@ impl<'de> Visitor<'de> for ObjectSeed<'_, '_> {
                     name = members.next_value_seed(text)?;
                 }
                 ("technology", EntityKind::Endpoint) => {
-                    technology = members.next_value_seed(text)?
+                    technology = members.next_value_seed(text)?;
                 }
                 ("resource", EntityKind::Endpoint) => resource = members.next_value_seed(text)?,
                 ("channels", EntityKind::Bridge) | ("channel_ids", EntityKind::Endpoint) => {

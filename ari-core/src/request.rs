@@ -233,7 +233,7 @@ impl Request {
     /// See [`Unroutable`].
     pub fn from_http(method: &str, target: &str, body: Option<&Value>) -> Result<Self, Unroutable> {
         let (path, query) = target.split_once('?').unwrap_or((target, ""));
-        let mut best: Option<(usize, &'static OperationSpec, Vec<(&'static str, String)>)> = None;
+        let mut best: Option<(&'static OperationSpec, Arguments)> = None;
         let mut allowed = Vec::new();
         for &operation in crate::registry::OPERATIONS {
             let Some(arguments) = match_path(operation.path, path) else {
@@ -246,12 +246,12 @@ impl Request {
             // `/channels/create` is meant rather than `/channels/{channelId}`.
             if best
                 .as_ref()
-                .is_none_or(|(count, ..)| arguments.len() < *count)
+                .is_none_or(|(_, others)| arguments.len() < others.len())
             {
-                best = Some((arguments.len(), operation, arguments));
+                best = Some((operation, arguments));
             }
         }
-        let Some((_, operation, arguments)) = best else {
+        let Some((operation, arguments)) = best else {
             return Err(if allowed.is_empty() {
                 Unroutable::Path
             } else {
@@ -271,7 +271,7 @@ impl Request {
             for (name, value) in members {
                 let name = operation
                     .parameter(name)
-                    .map_or(Cow::Owned(name.clone()), |p| Cow::Borrowed(p.name));
+                    .map_or_else(|| Cow::Owned(name.clone()), |p| Cow::Borrowed(p.name));
                 request.parameters.set(name, value.clone());
             }
         }
@@ -339,7 +339,10 @@ fn encode_query(parameters: &[(&str, &Value)]) -> String {
     query
 }
 
-fn match_path(template: &'static str, path: &str) -> Option<Vec<(&'static str, String)>> {
+/// The parameters in a path by their names.
+type Arguments = Vec<(&'static str, String)>;
+
+fn match_path(template: &'static str, path: &str) -> Option<Arguments> {
     let mut arguments = Vec::new();
     let mut segments = path.split('/');
     for expected in template.split('/') {

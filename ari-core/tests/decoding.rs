@@ -1,6 +1,10 @@
 //! What real servers sent decodes, and nothing of it is lost.
 
-#![expect(clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
+#![expect(
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test fails by panicking"
+)]
 
 use std::{collections::BTreeSet, fs};
 

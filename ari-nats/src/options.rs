@@ -37,12 +37,19 @@ impl NatsOptions {
     /// commas.
     pub fn new(urls: &str) -> Self {
         let urls = urls.split(',').map(str::trim).filter(|url| !url.is_empty());
-        Self { urls: urls.map(str::to_owned).collect(), ..Self::default() }
+        Self {
+            urls: urls.map(str::to_owned).collect(),
+            ..Self::default()
+        }
     }
 
     /// Authenticates by user and password.
     #[must_use]
-    pub fn user_and_password(mut self, user: impl Into<String>, password: impl Into<String>) -> Self {
+    pub fn user_and_password(
+        mut self,
+        user: impl Into<String>,
+        password: impl Into<String>,
+    ) -> Self {
         self.user = Some((user.into(), SecretString::from(password.into())));
         self
     }
@@ -77,7 +84,11 @@ impl NatsOptions {
 
     /// Shows this certificate, with this key, to the server; both are PEM files.
     #[must_use]
-    pub fn client_certificate(mut self, certificate: impl Into<PathBuf>, key: impl Into<PathBuf>) -> Self {
+    pub fn client_certificate(
+        mut self,
+        certificate: impl Into<PathBuf>,
+        key: impl Into<PathBuf>,
+    ) -> Self {
         self.client_certificate = Some((certificate.into(), key.into()));
         self
     }
@@ -101,7 +112,11 @@ impl NatsOptions {
         if self.urls.is_empty() {
             return DEFAULT_URL.to_owned();
         }
-        self.urls.iter().map(|url| without_secrets(url)).collect::<Vec<_>>().join(", ")
+        self.urls
+            .iter()
+            .map(|url| without_secrets(url))
+            .collect::<Vec<_>>()
+            .join(", ")
     }
 
     /// Connects; the server shows the connection under this name.
@@ -138,10 +153,16 @@ impl NatsOptions {
             options = options.nkey(seed.expose_secret().to_owned());
         }
         if let Some(path) = &self.credentials_file {
-            options = options.credentials_file(path).await.map_err(|error| Error::Connect {
-                reason: format!("cannot read the NATS credentials file {}: does it exist, and is it one?", path.display()),
-                source: Some(error.into()),
-            })?;
+            options = options
+                .credentials_file(path)
+                .await
+                .map_err(|error| Error::Connect {
+                    reason: format!(
+                        "cannot read the NATS credentials file {}: does it exist, and is it one?",
+                        path.display()
+                    ),
+                    source: Some(error.into()),
+                })?;
         }
         for path in &self.root_certificates {
             options = options.add_root_certificates(path.clone());
@@ -152,13 +173,19 @@ impl NatsOptions {
         if self.wait {
             options = options.retry_on_initial_connect();
         }
-        let client = options.connect(self.addresses()?).await.map_err(|error| self.refused(error))?;
+        let client = options
+            .connect(self.addresses()?)
+            .await
+            .map_err(|error| self.refused(error))?;
         Ok(Link { client, events })
     }
 
     fn addresses(&self) -> Result<Vec<async_nats::ServerAddr>> {
-        let urls: Vec<&str> =
-            if self.urls.is_empty() { vec![DEFAULT_URL] } else { self.urls.iter().map(String::as_str).collect() };
+        let urls: Vec<&str> = if self.urls.is_empty() {
+            vec![DEFAULT_URL]
+        } else {
+            self.urls.iter().map(String::as_str).collect()
+        };
         urls.into_iter()
             .map(|url| {
                 url.parse().map_err(|error: std::io::Error| Error::Connect {
@@ -176,16 +203,29 @@ impl NatsOptions {
         let servers = self.servers();
         let reason = match error.kind() {
             ConnectErrorKind::Authentication | ConnectErrorKind::AuthorizationViolation => {
-                format!("NATS at {servers} refused the credentials: check user and password, token or credentials file")
+                format!(
+                    "NATS at {servers} refused the credentials: check user and password, token or credentials file"
+                )
             }
             ConnectErrorKind::Tls => {
-                format!("no TLS connection to NATS at {servers}: check the certificates, and whether the server wants TLS")
+                format!(
+                    "no TLS connection to NATS at {servers}: check the certificates, and whether the server wants TLS"
+                )
             }
-            ConnectErrorKind::Dns => format!("cannot find the host of NATS at {servers}: check the URL"),
-            ConnectErrorKind::TimedOut => format!("NATS at {servers} does not answer: check the URL and the network"),
-            _ => format!("cannot reach NATS at {servers}: is nats-server running, and is the URL right?"),
+            ConnectErrorKind::Dns => {
+                format!("cannot find the host of NATS at {servers}: check the URL")
+            }
+            ConnectErrorKind::TimedOut => {
+                format!("NATS at {servers} does not answer: check the URL and the network")
+            }
+            _ => format!(
+                "cannot reach NATS at {servers}: is nats-server running, and is the URL right?"
+            ),
         };
-        Error::Connect { reason, source: Some(error.into()) }
+        Error::Connect {
+            reason,
+            source: Some(error.into()),
+        }
     }
 }
 
@@ -202,7 +242,9 @@ impl fmt::Debug for NatsOptions {
 /// The pause before an attempt to connect again: short at first, and never long.
 fn pause(attempts: usize) -> Duration {
     let doublings = u32::try_from(attempts.saturating_sub(1).min(8)).unwrap_or(8);
-    Duration::from_millis(50).saturating_mul(1 << doublings).min(LONGEST_PAUSE)
+    Duration::from_millis(50)
+        .saturating_mul(1 << doublings)
+        .min(LONGEST_PAUSE)
 }
 
 /// A URL without the user, password or token in it.
@@ -231,7 +273,9 @@ pub struct Link {
 
 impl fmt::Debug for Link {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Link").field("state", &self.client.connection_state()).finish_non_exhaustive()
+        f.debug_struct("Link")
+            .field("state", &self.client.connection_state())
+            .finish_non_exhaustive()
     }
 }
 
@@ -276,7 +320,10 @@ mod tests {
             .token("hush")
             .nkey("hush");
         assert!(!format!("{options:?}").contains("hush"));
-        assert_eq!(options.servers(), "nats://one:4222, nats://two:4222, three:4222");
+        assert_eq!(
+            options.servers(),
+            "nats://one:4222, nats://two:4222, three:4222"
+        );
         assert_eq!(without_secrets("bob:hush@one:4222"), "one:4222");
     }
 
@@ -289,13 +336,25 @@ mod tests {
 
     #[tokio::test]
     async fn where_nobody_listens_the_error_says_what_to_do() {
-        let closed = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
-        let error = NatsOptions::new(&format!("nats://bob:hush@{closed}")).connect("test").await.unwrap_err();
+        let closed = tokio::net::TcpListener::bind("127.0.0.1:0")
+            .await
+            .unwrap()
+            .local_addr()
+            .unwrap();
+        let error = NatsOptions::new(&format!("nats://bob:hush@{closed}"))
+            .connect("test")
+            .await
+            .unwrap_err();
         assert_eq!(
             error.to_string(),
-            format!("cannot reach NATS at nats://{closed}: is nats-server running, and is the URL right?")
+            format!(
+                "cannot reach NATS at nats://{closed}: is nats-server running, and is the URL right?"
+            )
         );
-        let error = NatsOptions::new("nats://:x:y").connect("test").await.unwrap_err();
+        let error = NatsOptions::new("nats://:x:y")
+            .connect("test")
+            .await
+            .unwrap_err();
         assert!(error.to_string().contains("is no NATS URL"), "{error}");
     }
 }

@@ -63,12 +63,19 @@ impl Inbox {
             return None;
         }
         waiting.insert(number, sender);
-        Some(Replies { inbox: Arc::clone(self), number, receiver })
+        Some(Replies {
+            inbox: Arc::clone(self),
+            number,
+            receiver,
+        })
     }
 
     /// Hands a message to the request that it answers; one that nobody waits for is dropped.
     pub(crate) fn deliver(&self, message: Message) {
-        let number = message.subject.strip_prefix(&self.prefix).and_then(|number| number.parse().ok());
+        let number = message
+            .subject
+            .strip_prefix(&self.prefix)
+            .and_then(|number| number.parse().ok());
         let Some(number) = number else { return };
         let reply = match message.status {
             Some(StatusCode::NO_RESPONDERS) => Reply::NobodyThere,
@@ -147,7 +154,13 @@ mod tests {
     fn strange_subjects_and_late_replies_are_dropped() {
         let inbox = Arc::new(Inbox::new("c1", 8));
         let late = inbox.open().unwrap().subject();
-        for subject in [&*late, "_INBOX.c1.", "_INBOX.c1.x", "_INBOX.c1.99999999999999999999999", "else.1"] {
+        for subject in [
+            &*late,
+            "_INBOX.c1.",
+            "_INBOX.c1.x",
+            "_INBOX.c1.99999999999999999999999",
+            "else.1",
+        ] {
             inbox.deliver(message(subject, None));
         }
         assert_eq!(inbox.len(), 0);

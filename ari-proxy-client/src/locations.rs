@@ -24,8 +24,13 @@ pub(crate) struct Locations {
 impl Locations {
     /// Learns where an entity is from its address.
     pub(crate) fn learn(&mut self, entity: &Entity) {
-        if let (Some(application), Some(node)) = (&entity.metadata.application, &entity.metadata.asterisk_id) {
-            let member = Member { application: Arc::clone(application), node: Arc::clone(node) };
+        if let (Some(application), Some(node)) =
+            (&entity.metadata.application, &entity.metadata.asterisk_id)
+        {
+            let member = Member {
+                application: Arc::clone(application),
+                node: Arc::clone(node),
+            };
             self.insert((entity.kind, Arc::clone(&entity.id)), member);
         }
     }
@@ -43,9 +48,17 @@ impl Locations {
             "RecordingStarted" => EntityKind::LiveRecording,
             _ => return,
         };
-        let (Some(application), Some(node)) = (event.application(), event.asterisk_id()) else { return };
-        if let Some(concern) = event.concerns().find(|concern| concern.kind == kind && concern.role == Role::Subject) {
-            let member = Member { application: application.into(), node: node.into() };
+        let (Some(application), Some(node)) = (event.application(), event.asterisk_id()) else {
+            return;
+        };
+        if let Some(concern) = event
+            .concerns()
+            .find(|concern| concern.kind == kind && concern.role == Role::Subject)
+        {
+            let member = Member {
+                application: application.into(),
+                node: node.into(),
+            };
             self.insert((kind, concern.id.into()), member);
         }
     }
@@ -93,7 +106,10 @@ mod tests {
     fn a_channel_is_known_from_its_start_to_its_end() {
         let mut locations = Locations::default();
         locations.see(&event(r#"{"type":"StasisStart","application":"demo","asterisk_id":"n1","channel":{"id":"c"}}"#));
-        assert_eq!(&*locations.find(EntityKind::Channel, "c").unwrap().node, "n1");
+        assert_eq!(
+            &*locations.find(EntityKind::Channel, "c").unwrap().node,
+            "n1"
+        );
         locations.see(&event(r#"{"type":"ChannelDestroyed","application":"demo","asterisk_id":"n1","channel":{"id":"c"}}"#));
         assert!(locations.find(EntityKind::Channel, "c").is_none());
     }

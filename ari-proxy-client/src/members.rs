@@ -44,15 +44,34 @@ pub(crate) enum News {
 
 impl Members {
     /// Takes an announcement in.
-    pub(crate) fn announced(&mut self, member: Member, boot: Option<&str>, extended: bool, now: Instant) -> News {
+    pub(crate) fn announced(
+        &mut self,
+        member: Member,
+        boot: Option<&str>,
+        extended: bool,
+        now: Instant,
+    ) -> News {
         let boot: Option<Arc<str>> = boot.map(Arc::from);
         let Some(state) = self.members.get_mut(&member) else {
-            self.members.insert(member, State { seen: now, suspect: false, boot, extended });
+            self.members.insert(
+                member,
+                State {
+                    seen: now,
+                    suspect: false,
+                    boot,
+                    extended,
+                },
+            );
             return News::New;
         };
         let believed = !state.suspect && now.duration_since(state.seen) < MEMBER_LIFE;
         let twin = believed && boot.is_some() && state.boot.is_some() && state.boot != boot;
-        *state = State { seen: now, suspect: false, boot, extended };
+        *state = State {
+            seen: now,
+            suspect: false,
+            boot,
+            extended,
+        };
         match (twin, believed) {
             (true, _) => News::Twin,
             (false, true) => News::Known,
@@ -62,7 +81,10 @@ impl Members {
 
     /// Takes a goodbye in; that of an earlier start of a server that is back counts for nothing.
     pub(crate) fn left(&mut self, member: &Member, boot: Option<&str>) {
-        let same = self.members.get(member).is_some_and(|state| boot.is_none() || state.boot.as_deref() == boot);
+        let same = self
+            .members
+            .get(member)
+            .is_some_and(|state| boot.is_none() || state.boot.as_deref() == boot);
         if same {
             self.members.remove(member);
         }
@@ -76,7 +98,12 @@ impl Members {
     }
 
     /// The members that are expected to answer a request for this application and node.
-    pub(crate) fn expected(&self, application: Option<&str>, node: Option<&str>, now: Instant) -> Vec<Member> {
+    pub(crate) fn expected(
+        &self,
+        application: Option<&str>,
+        node: Option<&str>,
+        now: Instant,
+    ) -> Vec<Member> {
         self.members
             .iter()
             .filter(|(member, state)| {
@@ -91,7 +118,10 @@ impl Members {
 
     /// Whether a server of ours answers there.
     pub(crate) fn is_extended(&self, application: &str, node: &str) -> Option<bool> {
-        let member = Member { application: application.into(), node: node.into() };
+        let member = Member {
+            application: application.into(),
+            node: node.into(),
+        };
         self.members.get(&member).map(|state| state.extended)
     }
 }
@@ -101,11 +131,18 @@ mod tests {
     use super::*;
 
     fn member(node: &str) -> Member {
-        Member { application: "demo".into(), node: node.into() }
+        Member {
+            application: "demo".into(),
+            node: node.into(),
+        }
     }
 
     fn nodes(members: &Members, now: Instant) -> Vec<String> {
-        members.expected(Some("demo"), None, now).iter().map(|member| member.node.to_string()).collect()
+        members
+            .expected(Some("demo"), None, now)
+            .iter()
+            .map(|member| member.node.to_string())
+            .collect()
     }
 
     #[test]
@@ -114,7 +151,10 @@ mod tests {
         let mut members = Members::default();
         assert_eq!(members.announced(member("a"), None, false, now), News::New);
         assert_eq!(members.announced(member("b"), None, false, now), News::New);
-        assert_eq!(members.announced(member("b"), None, false, now), News::Known);
+        assert_eq!(
+            members.announced(member("b"), None, false, now),
+            News::Known
+        );
         members.suspect(&member("a"));
         assert_eq!(nodes(&members, now), ["b"]);
         assert_eq!(members.announced(member("a"), None, false, now), News::New);
@@ -145,9 +185,15 @@ mod tests {
         let now = Instant::now();
         let mut members = Members::default();
         members.announced(member("a"), Some("one"), true, now);
-        assert_eq!(members.announced(member("a"), Some("other"), true, now), News::Twin);
+        assert_eq!(
+            members.announced(member("a"), Some("other"), true, now),
+            News::Twin
+        );
         members.suspect(&member("a"));
-        assert_eq!(members.announced(member("a"), Some("third"), true, now), News::New);
+        assert_eq!(
+            members.announced(member("a"), Some("third"), true, now),
+            News::New
+        );
     }
 
     #[test]
@@ -155,7 +201,15 @@ mod tests {
         let now = Instant::now();
         let mut members = Members::default();
         members.announced(member("a"), None, false, now);
-        members.announced(Member { application: "other".into(), node: "a".into() }, None, true, now);
+        members.announced(
+            Member {
+                application: "other".into(),
+                node: "a".into(),
+            },
+            None,
+            true,
+            now,
+        );
         assert_eq!(members.expected(None, None, now).len(), 2);
         assert_eq!(members.expected(Some("other"), Some("a"), now).len(), 1);
         assert_eq!(members.expected(Some("other"), Some("b"), now).len(), 0);

@@ -31,12 +31,18 @@ impl Counters {
     /// Takes an event in. Where a subject is heard for the first time, nothing can be missing.
     pub(crate) fn see(&mut self, subject: &str, numbers: Numbers<'_>) -> Verdict {
         let Some(counter) = self.subjects.get_mut(subject) else {
-            let counter = Counter { boot: numbers.boot.into(), last: numbers.subject };
+            let counter = Counter {
+                boot: numbers.boot.into(),
+                last: numbers.subject,
+            };
             self.subjects.insert(subject.into(), counter);
             return Verdict::Next;
         };
         if *counter.boot != *numbers.boot {
-            *counter = Counter { boot: numbers.boot.into(), last: numbers.subject };
+            *counter = Counter {
+                boot: numbers.boot.into(),
+                last: numbers.subject,
+            };
             // The server has started anew: what the earlier one still had to send is gone.
             return Verdict::After(Gap::new(None, GapCause::Upstream));
         }
@@ -46,7 +52,10 @@ impl Counters {
         } else if numbers.subject == last + 1 {
             Verdict::Next
         } else {
-            Verdict::After(Gap::new(Some(numbers.subject - last - 1), GapCause::Upstream))
+            Verdict::After(Gap::new(
+                Some(numbers.subject - last - 1),
+                GapCause::Upstream,
+            ))
         }
     }
 
@@ -86,7 +95,10 @@ mod tests {
         assert_eq!(see(&mut counters, "s", "b", 8), Verdict::Next);
         assert_eq!(see(&mut counters, "s", "b", 8), Verdict::Twice);
         assert_eq!(see(&mut counters, "s", "b", 3), Verdict::Twice);
-        assert_eq!(see(&mut counters, "s", "b", 12), Verdict::After(Gap::new(Some(3), GapCause::Upstream)));
+        assert_eq!(
+            see(&mut counters, "s", "b", 12),
+            Verdict::After(Gap::new(Some(3), GapCause::Upstream))
+        );
         assert_eq!(see(&mut counters, "other", "b", 1), Verdict::Next);
         assert_eq!(see(&mut counters, "s", "b", 13), Verdict::Next);
     }
@@ -95,7 +107,10 @@ mod tests {
     fn a_server_that_started_anew_is_a_loss() {
         let mut counters = Counters::default();
         see(&mut counters, "s", "b", 7);
-        assert_eq!(see(&mut counters, "s", "c", 1), Verdict::After(Gap::new(None, GapCause::Upstream)));
+        assert_eq!(
+            see(&mut counters, "s", "c", 1),
+            Verdict::After(Gap::new(None, GapCause::Upstream))
+        );
         assert_eq!(see(&mut counters, "s", "c", 2), Verdict::Next);
     }
 

@@ -70,11 +70,20 @@ impl Router {
 
     fn with(local: bool) -> Self {
         let index = Mutex::new(index::Index::default());
-        Self { shared: Arc::new(Shared { index, changed: tokio::sync::Notify::new(), local }) }
+        Self {
+            shared: Arc::new(Shared {
+                index,
+                changed: tokio::sync::Notify::new(),
+                local,
+            }),
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, index::Index> {
-        self.shared.index.lock().unwrap_or_else(PoisonError::into_inner)
+        self.shared
+            .index
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Hands an event to every subscription of the feed that it concerns; never waits.
@@ -91,21 +100,24 @@ impl Router {
     /// Tells every subscription of a feed that events are missing.
     pub fn gap(&self, feed: &Feed, gap: Gap) {
         let mut wakers = Vec::new();
-        self.lock().for_each_sink(Some(feed), |sink| wakers.extend(sink.gap(gap)));
+        self.lock()
+            .for_each_sink(Some(feed), |sink| wakers.extend(sink.gap(gap)));
         self.after(false, wakers);
     }
 
     /// Tells every subscription that events are missing.
     pub fn gap_everywhere(&self, gap: Gap) {
         let mut wakers = Vec::new();
-        self.lock().for_each_sink(None, |sink| wakers.extend(sink.gap(gap)));
+        self.lock()
+            .for_each_sink(None, |sink| wakers.extend(sink.gap(gap)));
         self.after(false, wakers);
     }
 
     /// Tells every subscription that what was lost is restored: the client is subscribed again.
     pub fn resynced(&self) {
         let mut wakers = Vec::new();
-        self.lock().for_each_sink(None, |sink| wakers.extend(sink.resynced()));
+        self.lock()
+            .for_each_sink(None, |sink| wakers.extend(sink.resynced()));
         self.after(false, wakers);
     }
 
@@ -120,12 +132,12 @@ impl Router {
     /// Nothing is lost when the future is dropped.
     pub async fn changes(&self) -> Vec<FeedChange> {
         loop {
-            let changed = self.shared.changed.notified();
+            let next_change = self.shared.changed.notified();
             let changes = self.lock().feeds.take_changes();
             if !changes.is_empty() {
                 return changes;
             }
-            changed.await;
+            next_change.await;
         }
     }
 
@@ -153,7 +165,10 @@ impl Router {
         self.lock().counts()
     }
 
-    pub(crate) fn open_scope(&self, parent: Option<ScopeId>) -> Option<(ScopeId, CancellationToken)> {
+    pub(crate) fn open_scope(
+        &self,
+        parent: Option<ScopeId>,
+    ) -> Option<(ScopeId, CancellationToken)> {
         self.lock().open_scope(parent)
     }
 
@@ -171,10 +186,24 @@ impl Router {
     }
 
     /// Adds a subscription; `None` if its scope has ended.
-    pub(crate) fn subscribe(&self, scope: ScopeId, interest: Interest, sink: Sink) -> Option<Subscription> {
-        let (slot, wait) = self.lock().subscribe(scope, interest, sink.clone(), self.shared.local)?;
+    pub(crate) fn subscribe(
+        &self,
+        scope: ScopeId,
+        interest: Interest,
+        sink: Sink,
+    ) -> Option<Subscription> {
+        let (slot, wait) =
+            self.lock()
+                .subscribe(scope, interest, sink.clone(), self.shared.local)?;
         self.shared.changed.notify_one();
-        Some(Subscription { registration: Registration { router: self.clone(), slot, sink }, wait })
+        Some(Subscription {
+            registration: Registration {
+                router: self.clone(),
+                slot,
+                sink,
+            },
+            wait,
+        })
     }
 
     pub(crate) fn release(&self, slot: u32, sink: &Sink) {
