@@ -17,7 +17,7 @@ use crate::{
 
 /// Events that an application sends itself, and claims of offered calls.
 ///
-/// Made by [`Ari::events`](crate::Ari::events).
+/// Made by [`Ari::event_operations`](crate::Ari::event_operations).
 #[derive(Clone, Debug)]
 pub struct EventOperations {
     through: Through,

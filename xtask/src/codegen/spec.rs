@@ -131,6 +131,8 @@ pub(super) struct ResourceOverlay {
     pub(super) doc: String,
     /// Name of the type, where it is not the resource's.
     pub(super) name: Option<String>,
+    /// Method of `Ari` that makes it, where it is not the resource's name.
+    pub(super) accessor: Option<String>,
     /// Method, model.
     #[serde(default)]
     pub(super) handles: Vec<(String, String)>,

@@ -25,9 +25,12 @@ pub(super) fn name(spec: &Spec, resource: &str) -> Result<String> {
 pub(super) fn accessor(spec: &Spec, resource: &str, operations: &[&Operation]) -> Result<String> {
     let name = name(spec, resource)?;
     let overlay = &spec.overlay.resources[resource];
-    let module = text::snake(resource);
+    let accessor = overlay
+        .accessor
+        .clone()
+        .unwrap_or_else(|| text::snake(resource));
     let mut source = format!(
-        "/// {}\n///\n/// Made by [`Ari::{module}`](crate::Ari::{module}).\n#[derive(Clone, Debug)]\n\
+        "/// {}\n///\n/// Made by [`Ari::{accessor}`](crate::Ari::{accessor}).\n#[derive(Clone, Debug)]\n\
          pub struct {name} {{\n    through: Through,\n}}\n\nimpl {name} {{\n\
          pub(crate) const fn new(through: Through) -> Self {{\n    Self {{ through }}\n}}\n\n",
         overlay.doc
