@@ -111,7 +111,10 @@ impl<'s> Ask<'s> {
             Ok(None) => return Err(Error::Closed),
             Ok(Some(Reply::NobodyThere)) => Next::NobodyThere,
             Ok(Some(Reply::Answer(message))) => {
-                let answer = proto::decode_response(&self.encoded, self.request, &message.payload);
+                let answer = self
+                    .encoded
+                    .kind
+                    .decode_response(self.request, &message.payload);
                 if let Ok(response) = &answer {
                     self.shared.learn(response, self.request);
                 }

@@ -153,16 +153,16 @@ impl Builder {
         let subjects = Subjects::new(&self.prefix)?;
         let id = fresh_id();
         let servers = self.nats.servers();
-        let (nats, events, owned) = match self.connection {
-            Some(client) => (client, None, false),
-            None => {
-                let name = match &application {
-                    Some(application) => format!("ari-proxy-client {application}"),
-                    None => "ari-proxy-client".to_owned(),
-                };
-                let Link { client, events } = self.nats.connect(&name).await?;
-                (client, Some(events), true)
-            }
+        let owned = self.connection.is_none();
+        let (nats, events) = if let Some(client) = self.connection {
+            (client, None)
+        } else {
+            let name = match &application {
+                Some(application) => format!("ari-proxy-client {application}"),
+                None => "ari-proxy-client".to_owned(),
+            };
+            let Link { client, events } = self.nats.connect(&name).await?;
+            (client, Some(events))
         };
         let settings = Settings {
             application,

@@ -46,7 +46,8 @@ impl Counters {
             // The server has started anew: what the earlier one still had to send is gone.
             return Verdict::After(Gap::new(None, GapCause::Upstream));
         }
-        let last = std::mem::replace(&mut counter.last, counter.last.max(numbers.subject));
+        let last = counter.last;
+        counter.last = last.max(numbers.subject);
         if numbers.subject <= last {
             Verdict::Twice
         } else if numbers.subject == last + 1 {

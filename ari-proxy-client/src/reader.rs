@@ -1,7 +1,7 @@
 //! Events: one task reads all NATS subscriptions and feeds the router.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     future::poll_fn,
     pin::Pin,
     sync::Arc,
@@ -72,7 +72,7 @@ struct Reader {
     sources: SelectAll<Source>,
     /// What each feed is read by: its subject, and the way to give it up.
     subjects: HashMap<Feed, (String, CancellationToken)>,
-    private_dialogs: HashMap<Feed, ()>,
+    private_dialogs: HashSet<Feed>,
     private_source: Option<CancellationToken>,
     calls: Vec<CallSource>,
     barriers: FuturesUnordered<BoxFuture<'static, Vec<(Feed, u64)>>>,
@@ -88,7 +88,7 @@ pub(crate) async fn run(shared: Arc<Shared>) {
         shared: Arc::clone(&shared),
         sources: SelectAll::new(),
         subjects: HashMap::new(),
-        private_dialogs: HashMap::new(),
+        private_dialogs: HashSet::new(),
         private_source: None,
         calls: Vec::new(),
         barriers: FuturesUnordered::new(),
@@ -228,7 +228,7 @@ impl Reader {
                 .map_err(|error| error.to_string())?;
             self.private_source = Some(self.read(Carries::PrivateDialogs, subscriber));
         }
-        self.private_dialogs.insert(feed.clone(), ());
+        self.private_dialogs.insert(feed.clone());
         Ok(())
     }
 
@@ -257,7 +257,7 @@ impl Reader {
             token.cancel();
             self.counters.forget(&subject);
         }
-        if self.private_dialogs.remove(feed).is_some() {
+        if self.private_dialogs.remove(feed) {
             if let Feed::Dialog(dialog) = feed
                 && let Ok(subject) = self.shared.subjects.dialog_events(dialog)
             {
@@ -290,7 +290,7 @@ impl Reader {
             }
             Ok(_) => {}
             Err(error) => {
-                tracing::warn!(%error, "a message in the queue group of new calls is no event")
+                tracing::warn!(%error, "a message in the queue group of new calls is no event");
             }
         }
     }
@@ -324,7 +324,7 @@ impl Reader {
             Carries::Feed(feed) => feed.clone(),
             Carries::PrivateDialogs => {
                 let dialog = self.shared.subjects.event(&message.subject);
-                let Some(proto::EventSubject::Dialog { dialog, .. }) = dialog else {
+                let Some(proto::EventSubject::Dialog(dialog)) = dialog else {
                     return;
                 };
                 Feed::Dialog(dialog.into())
