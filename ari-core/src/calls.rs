@@ -179,7 +179,7 @@ pub(crate) async fn subscribe(through: &Through) -> Result<Calls> {
         (
             application,
             router
-                .subscribe(scope.id(), interest, Sink::Keep)
+                .subscribe(scope.id(), interest, Sink::Keep(Arc::default()))
                 .ok_or(Error::Closed)?,
         )
     };

@@ -90,7 +90,10 @@ impl Dialogs {
     /// Whether anything is bound to a dialog.
     pub fn has(&self, dialog: &str) -> bool {
         let from = (Arc::from(dialog), EntityKind::Application, Arc::from(""));
-        self.dialogs.range(from..).next().is_some_and(|row| &*row.0 == dialog)
+        self.dialogs
+            .range(from..)
+            .next()
+            .is_some_and(|row| &*row.0 == dialog)
     }
 
     /// How many bindings there are.

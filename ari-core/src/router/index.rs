@@ -229,7 +229,7 @@ impl Index {
         let feed = slot.feed;
         self.held.insert((slot.scope, number));
         match (&slot.interest.entity, slot.interest.kind) {
-            _ if matches!(slot.sink, Sink::Keep) => {}
+            _ if matches!(slot.sink, Sink::Keep(_)) => {}
             _ if matches!(slot.sink, Sink::Calls(_)) => {
                 self.calls.insert((feed, number));
             }
@@ -269,7 +269,7 @@ impl Index {
         self.free.push(number);
         self.held.remove(&(slot.scope, number));
         match (&slot.interest.entity, slot.interest.kind) {
-            _ if matches!(slot.sink, Sink::Keep) => {}
+            _ if matches!(slot.sink, Sink::Keep(_)) => {}
             _ if matches!(slot.sink, Sink::Calls(_)) => {
                 self.calls.remove(&(slot.feed, number));
             }

@@ -20,8 +20,8 @@ pub(crate) enum Sink {
     Latch(Arc<LatchState>),
     /// A stream of new calls.
     Calls(Arc<CallQueue>),
-    /// Nothing: it keeps the feed.
-    Keep,
+    /// Nothing: it keeps the feed. Its identity is that of the pointer.
+    Keep(Arc<()>),
 }
 
 impl Sink {
@@ -33,7 +33,7 @@ impl Sink {
             ) => Arc::ptr_eq(one, other),
             (Self::Latch(one), Self::Latch(other)) => Arc::ptr_eq(one, other),
             (Self::Calls(one), Self::Calls(other)) => Arc::ptr_eq(one, other),
-            (Self::Keep, Self::Keep) => true,
+            (Self::Keep(one), Self::Keep(other)) => Arc::ptr_eq(one, other),
             _ => false,
         }
     }
@@ -52,7 +52,7 @@ impl Sink {
                 latch.see(event);
                 None
             }
-            Self::Calls(_) | Self::Keep => None,
+            Self::Calls(_) | Self::Keep(_) => None,
         }
     }
 
@@ -64,7 +64,7 @@ impl Sink {
                 None
             }
             // A call that was lost is a caller cut off; the stream of calls has no gaps to tell.
-            Self::Calls(_) | Self::Keep => None,
+            Self::Calls(_) | Self::Keep(_) => None,
         }
     }
 
@@ -75,7 +75,7 @@ impl Sink {
                 latch.doubt();
                 None
             }
-            Self::Calls(_) | Self::Keep => None,
+            Self::Calls(_) | Self::Keep(_) => None,
         }
     }
 
@@ -87,7 +87,7 @@ impl Sink {
                 None
             }
             Self::Calls(calls) => calls.end(),
-            Self::Keep => None,
+            Self::Keep(_) => None,
         }
     }
 }
