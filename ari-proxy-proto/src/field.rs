@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 
 use crate::{
     json::{Object, member, text_member, to_text},
-    kind::{Field, Form, Payload},
+    kind::{Empty, Field, Form, Payload},
 };
 
 const NANOS_PER_SECOND: i64 = 1_000_000_000;
@@ -69,7 +69,12 @@ impl Field {
                 let value = form
                     .to_payload(given.as_ref())
                     .ok_or(Unfit(self.parameter))?;
-                let lost = is_empty(&value) && (self.needed || given.is_some() && self.zero_lost);
+                let lost = is_empty(&value)
+                    && match self.empty {
+                        Empty::Absent => false,
+                        Empty::Ambiguous => given.is_some(),
+                        Empty::Refused => true,
+                    };
                 if lost {
                     return Err(Unfit(self.parameter));
                 }

@@ -82,7 +82,10 @@ pub enum EventSubject<'a> {
     /// Everybody: application, dot, Asterisk. Either may have dots itself; the event says which is which.
     Canonical(&'a str),
     /// A dialog.
-    Dialog(&'a str),
+    Dialog {
+        /// Id of the dialog.
+        dialog: &'a str,
+    },
 }
 
 impl Subjects {
@@ -214,7 +217,7 @@ impl Subjects {
         let (class, rest) = subject.strip_prefix(&*self.prefix)?.split_once('.')?;
         match class {
             "event" if rest.contains('.') => Some(EventSubject::Canonical(rest)),
-            "dialogevent" => Some(EventSubject::Dialog(rest)),
+            "dialogevent" => Some(EventSubject::Dialog { dialog: rest }),
             _ => None,
         }
     }
@@ -302,7 +305,7 @@ mod tests {
                     .is_err()
             );
             assert!(
-                Subjects::new(name).is_err() == (name != "" && name != "a."),
+                Subjects::new(name).is_err() == (!name.is_empty() && name != "a."),
                 "{name:?}"
             );
         }
@@ -318,7 +321,7 @@ mod tests {
         );
         assert_eq!(
             subjects.event("ari.dialogevent.c1.d2"),
-            Some(EventSubject::Dialog("c1.d2"))
+            Some(EventSubject::Dialog { dialog: "c1.d2" })
         );
         for other in [
             "ari.event",

@@ -1,5 +1,11 @@
 //! The recorded requests of the Go client and answers of the Go server, all of them, against ours.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a helper of tests fails by panicking"
+)]
+
 #[allow(dead_code, reason = "each test binary uses a part of it")]
 mod support;
 
@@ -135,7 +141,7 @@ fn meaning(method: &str, target: &str, body: Option<&Value>) -> (String, BTreeMa
         value
             .as_str()
             .and_then(made)
-            .map(|suffix| suffix.into())
+            .map(Into::into)
             .unwrap_or(value)
     };
     parameters.retain(|_, value| !is_nothing(value));
