@@ -1,1 +1,21 @@
-//! ari-native
+#![doc = include_str!("../README.md")]
+
+mod address;
+mod backoff;
+mod builder;
+mod client;
+mod connector;
+mod driver;
+mod error;
+mod exchange;
+mod greeting;
+mod link;
+mod pool;
+mod session;
+mod socket;
+mod tls;
+
+#[cfg(test)]
+mod tests;
+
+pub use self::builder::{Builder, builder, connect};

@@ -1,0 +1,327 @@
+//! How to connect.
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use ari_core::{
+    Ari, AriClient, Error, Result,
+    subject::{self, NameRole},
+};
+use secrecy::{ExposeSecret, SecretString};
+use tokio::{runtime::Handle, task::spawn_blocking, time::sleep};
+use tokio_rustls::TlsConnector;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::{
+    address::{Credentials, HttpAddress, SocketAddress},
+    backoff::Backoff,
+    client::Client,
+    connector::{Connector, Dialer, Tcp},
+    driver,
+    exchange::Http,
+    link::{Ending, Limits, Link, SocketPlan},
+    pool::Pool,
+    session::Keepalive,
+    tls,
+};
+
+/// How long the answer to a ping is waited for, unless pings are more frequent than that.
+const PONG_WITHIN: Duration = Duration::from_secs(10);
+
+/// Pings that follow each other without a pause would be all that the task does.
+const MIN_PING_INTERVAL: Duration = Duration::from_millis(10);
+
+/// More than this cannot be told from never.
+const MAX_PING_INTERVAL: Duration = Duration::from_hours(24);
+
+/// Connects to one Asterisk.
+///
+/// The URL is that of ARI, as in `http://127.0.0.1:8088/ari`; see [`Builder`] for everything else that can
+/// be set.
+///
+/// # Errors
+/// [`Error::Connect`] says in one sentence what is wrong and what to do: the URL, nobody listening, TLS,
+/// user name or password, no ARI there, no WebSocket. [`Error::InvalidName`]: the application's name.
+///
+/// # Cancel safety
+/// Dropping the future leaves no connection.
+pub async fn connect(
+    url: impl Into<String>,
+    application: impl Into<String>,
+    user: impl Into<String>,
+    password: impl Into<String>,
+) -> Result<Ari> {
+    builder(url)
+        .application(application)
+        .credentials(user, password)
+        .connect()
+        .await
+}
+
+/// Begins a connection to the Asterisk at this URL, as in `http://127.0.0.1:8088/ari`.
+///
+/// The URL may carry the credentials (`http://user:password@host:8088/ari`); they are never shown.
+pub fn builder(url: impl Into<String>) -> Builder {
+    Builder {
+        url: SecretString::from(url.into()),
+        websocket_url: None,
+        applications: Vec::new(),
+        credentials: None,
+        subscribe_all: false,
+        request_timeout: Duration::from_secs(10),
+        connect_timeout: Duration::from_secs(10),
+        ping_interval: Duration::from_secs(15),
+        max_connections: 32,
+        max_answer_bytes: 64 * 1024 * 1024,
+        authorities: Vec::new(),
+        retry: false,
+        connector: Arc::new(Tcp),
+    }
+}
+
+/// What a connection to one Asterisk is made of.
+#[derive(Clone)]
+#[must_use = "a builder does nothing until it connects"]
+pub struct Builder {
+    url: SecretString,
+    websocket_url: Option<SecretString>,
+    applications: Vec<String>,
+    credentials: Option<Credentials>,
+    subscribe_all: bool,
+    request_timeout: Duration,
+    connect_timeout: Duration,
+    ping_interval: Duration,
+    max_connections: usize,
+    max_answer_bytes: usize,
+    authorities: Vec<Vec<u8>>,
+    retry: bool,
+    connector: Arc<dyn Connector>,
+}
+
+impl Builder {
+    /// Adds a Stasis application to connect as; the first one is the client's own.
+    ///
+    /// The events of all of them come over one WebSocket.
+    pub fn application(mut self, name: impl Into<String>) -> Self {
+        self.applications.push(name.into());
+        self
+    }
+
+    /// Sets user name and password, as in ari.conf; they come before those in a URL.
+    pub fn credentials(mut self, user: impl Into<String>, password: impl Into<String>) -> Self {
+        self.credentials = Some(Credentials::new(user, password));
+        self
+    }
+
+    /// Sets the URL of the WebSocket, as in `ws://127.0.0.1:8088/ari/events`; unless it is set, it is made of
+    /// the URL of ARI.
+    pub fn websocket_url(mut self, url: impl Into<String>) -> Self {
+        self.websocket_url = Some(SecretString::from(url.into()));
+        self
+    }
+
+    /// Subscribes the applications to the events of everything in Asterisk, not only of what is theirs.
+    ///
+    /// Asterisk does so only for an application that does not exist yet.
+    pub const fn subscribe_all(mut self, all: bool) -> Self {
+        self.subscribe_all = all;
+        self
+    }
+
+    /// Limits how long the answer to a request is waited for that sets no limit of its own; 10 s unless set.
+    pub const fn request_timeout(mut self, timeout: Duration) -> Self {
+        self.request_timeout = timeout;
+        self
+    }
+
+    /// Limits how long one attempt to connect may take; 10 s unless set.
+    pub const fn connect_timeout(mut self, timeout: Duration) -> Self {
+        self.connect_timeout = timeout;
+        self
+    }
+
+    /// Sets after how much silence a ping is sent over the WebSocket; 15 s unless set.
+    ///
+    /// If nothing comes within as much time again, but 10 s at most, the WebSocket is made again.
+    pub fn ping_interval(mut self, interval: Duration) -> Self {
+        self.ping_interval = interval.clamp(MIN_PING_INTERVAL, MAX_PING_INTERVAL);
+        self
+    }
+
+    /// Limits how many HTTP connections there are at a time, and so how many requests; 32 unless set.
+    ///
+    /// Asterisk serves 100 in all unless http.conf says otherwise; further requests wait for their turn.
+    pub const fn max_connections(mut self, connections: usize) -> Self {
+        self.max_connections = connections;
+        self
+    }
+
+    /// Limits the length of an answer, that of a file included; 64 MiB unless set.
+    pub const fn max_answer_bytes(mut self, bytes: usize) -> Self {
+        self.max_answer_bytes = bytes;
+        self
+    }
+
+    /// Adds certificate authorities, in PEM, to those of the system.
+    pub fn root_certificate(mut self, pem: impl Into<Vec<u8>>) -> Self {
+        self.authorities.push(pem.into());
+        self
+    }
+
+    /// Keeps trying until Asterisk is there, with exponential backoff.
+    ///
+    /// What only somebody can change is an error all the same: a wrong URL, password or certificate, or
+    /// something else than ARI.
+    pub const fn retry_connect(mut self, retry: bool) -> Self {
+        self.retry = retry;
+        self
+    }
+
+    /// Connects.
+    ///
+    /// # Errors
+    /// As [`connect`].
+    ///
+    /// # Cancel safety
+    /// Dropping the future leaves no connection.
+    pub async fn connect(self) -> Result<Ari> {
+        Ok(Ari::new(self.build_client().await?))
+    }
+
+    /// Connects, and gives the transport without the front.
+    ///
+    /// Its drop ends the connection at once, [`AriClient::close`] in good order.
+    ///
+    /// # Errors
+    /// As [`connect`].
+    ///
+    /// # Cancel safety
+    /// Dropping the future leaves no connection.
+    pub async fn build_client(self) -> Result<Arc<dyn AriClient>> {
+        Ok(Arc::new(self.open().await?))
+    }
+
+    pub(crate) async fn open(self) -> Result<Client> {
+        if Handle::try_current().is_err() {
+            return Err(wrong(
+                "no tokio runtime is running here: connect within one",
+            ));
+        }
+        let retry = self.retry;
+        let client = Client::new(self.link().await?);
+        let link = client.link();
+        let mut backoff = Backoff::new(fastrand::Rng::new());
+        let (socket, greeting) = loop {
+            match link.attempt().await {
+                Ok(connected) => break connected,
+                Err(trouble) if retry && !trouble.lasting => {
+                    trouble.warn();
+                    sleep(backoff.next_wait()).await;
+                }
+                Err(trouble) => return Err(trouble.into()),
+            }
+        };
+        link.connected(&greeting);
+        link.tracker
+            .spawn(driver::run(Ending(Arc::clone(link)), socket));
+        Ok(client)
+    }
+
+    /// Everything but the connection itself.
+    async fn link(self) -> Result<Link> {
+        let (address, in_url) = HttpAddress::parse(self.url.expose_secret())?;
+        let (socket, in_socket_url) = match &self.websocket_url {
+            Some(url) => SocketAddress::parse(url.expose_secret())?,
+            None => (address.websocket(), None),
+        };
+        let application = self.check_applications()?;
+        let credentials = self.credentials.clone().or(in_url).or(in_socket_url);
+        let missing =
+            || wrong("there are no credentials: set user name and password, as in ari.conf");
+        let authorization = credentials.ok_or_else(missing)?.header()?;
+        let url = socket.for_applications(&self.applications, self.subscribe_all)?;
+        let keepalive = Keepalive {
+            interval: self.ping_interval,
+            deadline: self.ping_interval.min(PONG_WITHIN),
+        };
+        let limits = Limits {
+            request: self.request_timeout,
+            connect: self.connect_timeout,
+            keepalive,
+        };
+        let tls = if address.peer.tls || socket.peer.tls {
+            Some(trust(self.authorities).await?)
+        } else {
+            None
+        };
+        let dialer = Dialer::new(self.connector, tls);
+        let (tracker, kill) = (TaskTracker::new(), CancellationToken::new());
+        let pool = Pool::new(
+            dialer.clone(),
+            address.peer.clone(),
+            self.max_connections,
+            tracker.clone(),
+            kill.clone(),
+        );
+        let http = Http::new(&address, authorization.clone(), pool, self.max_answer_bytes);
+        let plan = SocketPlan {
+            dialer,
+            peer: socket.peer,
+            url,
+            authorization,
+        };
+        Ok(Link::new(application, http, plan, limits, tracker, kill))
+    }
+
+    /// Checks the names; gives the client's own.
+    fn check_applications(&self) -> Result<Arc<str>> {
+        for name in &self.applications {
+            subject::validate(NameRole::Application, name)?;
+            if name.contains(',') {
+                let reason = format!(
+                    "application name {name:?} has a comma: add each application by itself"
+                );
+                return Err(wrong(reason));
+            }
+        }
+        let first = self.applications.first().ok_or_else(|| {
+            wrong("there is no application: set the name that the dialplan gives to Stasis()")
+        })?;
+        Ok(Arc::from(first.as_str()))
+    }
+
+    #[cfg(test)]
+    pub(crate) fn connector(mut self, connector: Arc<dyn Connector>) -> Self {
+        self.connector = connector;
+        self
+    }
+}
+
+impl fmt::Debug for Builder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Builder")
+            .field("applications", &self.applications)
+            .field("subscribe_all", &self.subscribe_all)
+            .field("request_timeout", &self.request_timeout)
+            .field("connect_timeout", &self.connect_timeout)
+            .field("ping_interval", &self.ping_interval)
+            .field("max_connections", &self.max_connections)
+            .field("max_answer_bytes", &self.max_answer_bytes)
+            .field("retry_connect", &self.retry)
+            .finish_non_exhaustive()
+    }
+}
+
+async fn trust(authorities: Vec<Vec<u8>>) -> Result<TlsConnector> {
+    let reading = spawn_blocking(move || tls::connector(&authorities)).await;
+    reading.map_err(|error| Error::Connect {
+        reason: "TLS could not be set up".into(),
+        source: Some(error.into()),
+    })?
+}
+
+fn wrong(reason: impl Into<String>) -> Error {
+    Error::Connect {
+        reason: reason.into(),
+        source: None,
+    }
+}

@@ -1,0 +1,185 @@
+//! The task that reads the WebSocket, and makes it again when it is lost.
+
+use std::{sync::Arc, time::Duration};
+
+use ari_core::{Event, Gap, GapCause};
+use bytes::Bytes;
+use futures::future::{BoxFuture, FutureExt, pending};
+use tokio::time::{Instant, sleep_until};
+
+use crate::{
+    error::Trouble,
+    greeting::Greeting,
+    link::{Ending, Link},
+    session::{Cause, Output, Session},
+    socket::{Broken, Frame, Socket},
+};
+
+/// How long the other side may take to answer a close frame.
+const CLOSE_WITHIN: Duration = Duration::from_secs(2);
+
+/// Reads the WebSocket until the client is closed. It never waits for anybody: Asterisk drops a WebSocket
+/// that takes nothing for 100 ms.
+///
+/// Whatever ends this task, even before it began, streams and calls must not wait for it.
+pub(crate) async fn run(link: Ending<Arc<Link>>, socket: Socket) {
+    let link = &link.0;
+    let session = Session::open(link.limits.keepalive, fastrand::Rng::new(), now());
+    let mut driver = Driver {
+        link,
+        session,
+        phase: Phase::Open(socket),
+        reason: None,
+        greeting: None,
+    };
+    link.kill.run_until_cancelled(driver.run()).await;
+}
+
+struct Driver<'a> {
+    link: &'a Arc<Link>,
+    session: Session,
+    phase: Phase,
+    /// What broke the last connection.
+    reason: Option<String>,
+    /// Who answered the last attempt.
+    greeting: Option<Greeting>,
+}
+
+enum Phase {
+    Open(Socket),
+    Down,
+    Trying(BoxFuture<'static, Result<(Socket, Greeting), Trouble>>),
+}
+
+/// What happened.
+enum Step {
+    Frame(Frame),
+    Broken(Broken),
+    Opened(Socket, Greeting),
+    Failed(Trouble),
+}
+
+impl Phase {
+    /// Waits for what happens next.
+    ///
+    /// # Cancel safety
+    /// Nothing is lost when the future is dropped.
+    async fn next(&mut self) -> Step {
+        match self {
+            Self::Open(socket) => socket.next().await.map_or_else(Step::Broken, Step::Frame),
+            Self::Trying(attempt) => match attempt.await {
+                Ok((socket, greeting)) => Step::Opened(socket, greeting),
+                Err(trouble) => Step::Failed(trouble),
+            },
+            Self::Down => pending().await,
+        }
+    }
+}
+
+impl Driver<'_> {
+    async fn run(&mut self) {
+        loop {
+            while let Some(output) = self.session.poll_output() {
+                self.act(output);
+            }
+            let timeout = self.session.poll_timeout().map(Instant::from_std);
+            tokio::select! {
+                biased;
+                () = self.link.closing.cancelled() => break,
+                step = self.phase.next() => self.take(step),
+                () = sleep_until(timeout.unwrap_or_else(Instant::now)), if timeout.is_some() => {
+                    self.session.handle_timeout(now());
+                }
+            }
+        }
+        if let Phase::Open(socket) = std::mem::replace(&mut self.phase, Phase::Down) {
+            socket.close(CLOSE_WITHIN).await;
+        }
+    }
+
+    /// Does what the session wants.
+    fn act(&mut self, output: Output) {
+        match output {
+            Output::Ping => {
+                if let Phase::Open(socket) = &mut self.phase {
+                    socket.ping();
+                }
+            }
+            Output::Lost(cause) => {
+                self.phase = Phase::Down;
+                let broken = self.reason.take().filter(|_| cause == Cause::Broken);
+                self.link
+                    .lost(broken.as_deref().unwrap_or("Asterisk has gone silent"));
+            }
+            Output::Connect => {
+                let link = Arc::clone(self.link);
+                self.phase = Phase::Trying(async move { link.attempt().await }.boxed());
+            }
+            Output::Returned => {
+                if let Some(greeting) = self.greeting.take() {
+                    self.link.returned(&greeting);
+                }
+            }
+        }
+    }
+
+    fn take(&mut self, step: Step) {
+        match step {
+            Step::Frame(frame) => {
+                self.session.handle_heard(now());
+                match frame {
+                    Frame::Text(text) => deliver(self.link, text),
+                    Frame::Binary(bytes) => undecodable(self.link, bytes, "it is binary"),
+                    Frame::Alive => {}
+                }
+            }
+            Step::Broken(Broken(reason)) => {
+                self.reason = Some(reason);
+                self.session.handle_broken(now());
+            }
+            Step::Opened(socket, greeting) => {
+                self.phase = Phase::Open(socket);
+                self.greeting = Some(greeting);
+                self.session.handle_opened(now());
+            }
+            Step::Failed(trouble) => {
+                self.phase = Phase::Down;
+                trouble.warn();
+                self.session.handle_failed(now());
+            }
+        }
+    }
+}
+
+/// Hands an event to everybody whom it concerns.
+fn deliver(link: &Link, text: Bytes) {
+    let length = text.len();
+    match Event::parse(text) {
+        Ok(event) => {
+            if event.kind() == "ApplicationReplaced" {
+                let application = event.application();
+                tracing::warn!(
+                    application,
+                    "another program took the application over: its events go there now"
+                );
+            }
+            link.events.deliver(&event);
+        }
+        Err(error) => {
+            tracing::trace!(%error, "an event that cannot be decoded");
+            undecodable(link, length, "it is no JSON object with a type");
+        }
+    }
+}
+
+/// Tells of something that cannot be understood; what it was about is not known, so everybody is told.
+fn undecodable(link: &Link, bytes: usize, reason: &str) {
+    tracing::warn!(asterisk = %link.peer(), bytes, reason, "an event cannot be decoded");
+    link.events
+        .router()
+        .gap_everywhere(Gap::new(Some(1), GapCause::Undecodable));
+}
+
+fn now() -> std::time::Instant {
+    Instant::now().into_std()
+}

@@ -1,0 +1,205 @@
+//! What went wrong below, and which error of ari-core it is.
+
+use std::time::Duration;
+
+use ari_core::{Error, OperationSpec, Source};
+
+use crate::{address::Peer, connector::DialError};
+
+/// Why a request did not leave.
+#[derive(Debug)]
+pub(crate) enum NotSent {
+    /// There is no connection.
+    Dial(DialError),
+    /// The connection ended before the request was on it.
+    Dropped(hyper::Error),
+    /// No connection could be had in time.
+    Late,
+    /// It is no HTTP request.
+    Invalid(http::Error),
+    /// The client is closed.
+    Closed,
+}
+
+impl From<DialError> for NotSent {
+    fn from(error: DialError) -> Self {
+        Self::Dial(error)
+    }
+}
+
+/// Why a request has no answer.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    NotSent(NotSent),
+    /// The connection broke, or what came is not HTTP.
+    Broken(hyper::Error),
+    /// No answer in time.
+    TimedOut,
+    /// The answer is longer than this.
+    TooLong(usize),
+}
+
+impl From<NotSent> for Failure {
+    fn from(reason: NotSent) -> Self {
+        Self::NotSent(reason)
+    }
+}
+
+impl Failure {
+    /// What it means for a call.
+    pub(crate) fn into_error(
+        self,
+        operation: &OperationSpec,
+        peer: &Peer,
+        timeout: Duration,
+    ) -> Error {
+        let operation = operation.to_string();
+        let not_sent = |operation, reason, source| Error::NotSent {
+            operation,
+            reason,
+            source,
+        };
+        match self {
+            Self::NotSent(NotSent::Closed) => Error::Closed,
+            Self::NotSent(NotSent::Dial(error)) => {
+                let reason = format!("no connection to Asterisk at {peer}: {error}");
+                not_sent(operation, reason, Some(error.into()))
+            }
+            Self::NotSent(NotSent::Dropped(error)) => {
+                let reason = format!("Asterisk at {peer} closed the connection at once");
+                not_sent(operation, reason, Some(error.into()))
+            }
+            Self::NotSent(NotSent::Late) => {
+                let reason =
+                    format!("no connection to Asterisk at {peer} could be had within {timeout:?}");
+                not_sent(operation, reason, None)
+            }
+            Self::NotSent(NotSent::Invalid(error)) => {
+                Error::InvalidRequest(format!("{operation} cannot be sent over HTTP: {error}"))
+            }
+            Self::Broken(error) => {
+                let reason = if error.is_parse() {
+                    format!("what Asterisk at {peer} answered is not HTTP")
+                } else {
+                    format!(
+                        "the connection to Asterisk at {peer} broke before the answer was complete"
+                    )
+                };
+                Error::OutcomeUnknown {
+                    operation,
+                    reason,
+                    source: Some(error.into()),
+                }
+            }
+            Self::TimedOut => Error::TimedOut {
+                operation,
+                after: timeout,
+            },
+            Self::TooLong(limit) => Error::Decode {
+                what: format!("the answer to {operation}"),
+                path: String::new(),
+                sample: format!("it is longer than {limit} bytes"),
+                source: "the limit on the length of an answer is exceeded".into(),
+            },
+        }
+    }
+}
+
+/// Why an attempt to connect failed, in a sentence that says what to do.
+#[derive(Debug)]
+pub(crate) struct Trouble {
+    pub(crate) reason: String,
+    pub(crate) source: Option<Source>,
+    /// Whether another attempt can only fail the same way.
+    pub(crate) lasting: bool,
+}
+
+impl Trouble {
+    /// Something that may be over soon.
+    pub(crate) fn passing(reason: impl Into<String>) -> Self {
+        Self {
+            reason: reason.into(),
+            source: None,
+            lasting: false,
+        }
+    }
+
+    /// Something that somebody has to change.
+    pub(crate) fn lasting(reason: impl Into<String>) -> Self {
+        Self {
+            reason: reason.into(),
+            source: None,
+            lasting: true,
+        }
+    }
+
+    pub(crate) fn because(mut self, source: impl Into<Source>) -> Self {
+        self.source = Some(source.into());
+        self
+    }
+
+    /// Says in the log why there is no connection yet.
+    pub(crate) fn warn(&self) {
+        let cause = self.source.as_ref().map(ToString::to_string);
+        tracing::warn!(reason = self.reason, cause, "not connected yet");
+    }
+
+    /// There is no connection to a peer.
+    pub(crate) fn dial(peer: &Peer, error: DialError) -> Self {
+        match error {
+            DialError::Resolve(error) => {
+                let host = &peer.host;
+                Self::passing(format!("the host name {host} cannot be resolved: is the URL of ARI right?")).because(error)
+            }
+            DialError::Refused(error) => Self::passing(format!(
+                "nobody listens at {peer}: is Asterisk running, with enabled=yes and this address in http.conf?"
+            ))
+            .because(error),
+            DialError::Unreachable(error) => Self::passing(format!(
+                "Asterisk at {peer} cannot be reached: is the URL of ARI right, and does every firewall let it through?"
+            ))
+            .because(error),
+            DialError::Tls(error) => {
+                // A certificate that is refused stays so; a connection that ends within the handshake need not.
+                let lasting = matches!(error.kind(), std::io::ErrorKind::InvalidData | std::io::ErrorKind::InvalidInput);
+                let reason = format!(
+                    "no TLS connection to {peer} can be made: is TLS served there, and is its certificate for this \
+                     name and signed by an authority that this system knows or that was given as root certificate?"
+                );
+                Self { reason, source: Some(error.into()), lasting }
+            }
+        }
+    }
+
+    /// A request has no answer.
+    pub(crate) fn failure(peer: &Peer, failure: Failure, timeout: Duration) -> Self {
+        let not_ari = || format!("what answers at {peer} is not ARI: is the URL right?");
+        match failure {
+            Failure::NotSent(NotSent::Dial(error)) => Self::dial(peer, error),
+            Failure::NotSent(NotSent::Invalid(error)) => {
+                Self::lasting("the URL of ARI cannot be used in an HTTP request").because(error)
+            }
+            Failure::NotSent(NotSent::Closed) => Self::lasting("the client is closed"),
+            Failure::NotSent(NotSent::Late) | Failure::TimedOut => Self::passing(format!(
+                "no answer from {peer} within {timeout:?}: is Asterisk running there, and its HTTP server reachable?"
+            )),
+            Failure::NotSent(NotSent::Dropped(error)) | Failure::Broken(error) if !error.is_parse() => {
+                Self::passing(format!(
+                    "{peer} closes the connection without an answer: is it Asterisk's HTTP server, and not its port for TLS?"
+                ))
+                .because(error)
+            }
+            Failure::NotSent(NotSent::Dropped(error)) | Failure::Broken(error) => Self::lasting(not_ari()).because(error),
+            Failure::TooLong(_) => Self::lasting(not_ari()),
+        }
+    }
+}
+
+impl From<Trouble> for Error {
+    fn from(trouble: Trouble) -> Self {
+        Self::Connect {
+            reason: trouble.reason,
+            source: trouble.source,
+        }
+    }
+}

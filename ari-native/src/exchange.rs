@@ -1,0 +1,167 @@
+//! One request over HTTP and its answer.
+
+use ari_core::{HttpRequest, Method};
+use bytes::Bytes;
+use http::{
+    HeaderValue, Request,
+    header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HOST, USER_AGENT},
+};
+use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
+use hyper::{
+    body::{Body, Incoming},
+    ext::ReasonPhrase,
+};
+use tokio::time::{Instant, timeout_at};
+
+use crate::{
+    address::HttpAddress,
+    error::{Failure, NotSent},
+    pool::{Lease, Pool, Wish},
+};
+
+const AGENT: &str = concat!("ari-native/", env!("CARGO_PKG_VERSION"));
+
+/// ARI over HTTP.
+pub(crate) struct Http {
+    /// Path before those of the operations.
+    prefix: String,
+    host: String,
+    authorization: HeaderValue,
+    pool: Pool,
+    max_answer: usize,
+}
+
+/// An answer of any status.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) reason: String,
+    pub(crate) body: Bytes,
+}
+
+/// Why one attempt failed.
+enum Attempt {
+    /// The request did not go out.
+    Unsent(hyper::Error),
+    Failed(Failure),
+}
+
+impl From<hyper::Error> for Attempt {
+    fn from(error: hyper::Error) -> Self {
+        Self::Failed(Failure::Broken(error))
+    }
+}
+
+impl Http {
+    pub(crate) fn new(
+        address: &HttpAddress,
+        authorization: HeaderValue,
+        pool: Pool,
+        max_answer: usize,
+    ) -> Self {
+        let (prefix, host) = (address.path.clone(), address.peer.to_string());
+        Self {
+            prefix,
+            host,
+            authorization,
+            pool,
+            max_answer,
+        }
+    }
+
+    pub(crate) const fn pool(&self) -> &Pool {
+        &self.pool
+    }
+
+    /// Sends a request and reads the whole answer.
+    ///
+    /// Only a `GET` is sent again, once, when its connection broke; every other request is sent at most
+    /// once. An urgent one does not wait for its turn.
+    ///
+    /// # Cancel safety
+    /// Dropping the future closes the connection; the operation may still run.
+    pub(crate) async fn exchange(
+        &self,
+        request: &HttpRequest,
+        urgent: bool,
+        deadline: Instant,
+    ) -> Result<Answer, Failure> {
+        let mut may_repeat = request.method == Method::Get;
+        let mut fresh = false;
+        loop {
+            let lease = timeout_at(deadline, self.pool.lease(Wish { fresh, urgent })).await;
+            let lease = lease.map_err(|_| NotSent::Late)??;
+            let reused = lease.reused;
+            let request = self.request(request).map_err(NotSent::Invalid)?;
+            match timeout_at(deadline, self.attempt(lease, request)).await {
+                Err(_) => return Err(Failure::TimedOut),
+                Ok(Ok(answer)) => return Ok(answer),
+                Ok(Err(Attempt::Unsent(_))) if reused => fresh = true,
+                Ok(Err(Attempt::Unsent(error))) => return Err(NotSent::Dropped(error).into()),
+                Ok(Err(Attempt::Failed(Failure::Broken(error))))
+                    if may_repeat && !error.is_parse() =>
+                {
+                    (may_repeat, fresh) = (false, true);
+                }
+                Ok(Err(Attempt::Failed(failure))) => return Err(failure),
+            }
+        }
+    }
+
+    fn request(&self, request: &HttpRequest) -> Result<Request<Full<Bytes>>, http::Error> {
+        let mut builder = Request::builder()
+            .method(request.method.as_str())
+            .uri(format!("{}{}", self.prefix, request.target))
+            .header(HOST, &self.host)
+            .header(AUTHORIZATION, &self.authorization)
+            .header(USER_AGENT, AGENT)
+            .header(ACCEPT, "*/*");
+        if request.body.is_some() {
+            builder = builder.header(CONTENT_TYPE, "application/json");
+        }
+        builder.body(Full::new(request.body.clone().unwrap_or_default()))
+    }
+
+    async fn attempt(
+        &self,
+        mut lease: Lease<'_>,
+        request: Request<Full<Bytes>>,
+    ) -> Result<Answer, Attempt> {
+        let response = match lease.sender.try_send_request(request).await {
+            Ok(response) => response,
+            Err(error) if error.message().is_some() => {
+                return Err(Attempt::Unsent(error.into_error()));
+            }
+            Err(error) => return Err(error.into_error().into()),
+        };
+        let status = response.status();
+        let reason = response.extensions().get::<ReasonPhrase>().map_or_else(
+            || status.canonical_reason().unwrap_or_default().to_owned(),
+            |reason| String::from_utf8_lossy(reason.as_bytes()).into_owned(),
+        );
+        let body = self.read(response.into_body()).await?;
+        lease.give_back();
+        Ok(Answer {
+            status: status.as_u16(),
+            reason,
+            body,
+        })
+    }
+
+    async fn read(&self, body: Incoming) -> Result<Bytes, Attempt> {
+        if usize::try_from(body.size_hint().lower()).is_ok_and(|length| length > self.max_answer) {
+            return Err(Attempt::Failed(Failure::TooLong(self.max_answer)));
+        }
+        match Limited::new(body, self.max_answer).collect().await {
+            Ok(body) => Ok(body.to_bytes()),
+            Err(error) if error.is::<LengthLimitError>() => {
+                Err(Attempt::Failed(Failure::TooLong(self.max_answer)))
+            }
+            Err(error) => match error.downcast::<hyper::Error>() {
+                Ok(error) => Err((*error).into()),
+                // `Limited` has no other errors than its own and those of the body.
+                Err(_) => Err(Attempt::Failed(Failure::TooLong(self.max_answer))),
+            },
+        }
+    }
+}

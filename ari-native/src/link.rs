@@ -1,0 +1,263 @@
+//! What the client and its task share.
+
+use std::{
+    ops::Deref,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use ari_core::{
+    ConnectionState, Error, Gap, GapCause, Metadata, Request, Response, Result, local::LocalEvents,
+};
+use http::HeaderValue;
+use tokio::{
+    sync::watch,
+    time::{Instant, timeout, timeout_at},
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use url::Url;
+
+use crate::{
+    address::Peer,
+    connector::Dialer,
+    error::Trouble,
+    exchange::Http,
+    greeting::{Greeting, greet},
+    session::Keepalive,
+    socket::Socket,
+};
+
+/// How long the tasks may take to end in good order.
+const CLOSE_WITHIN: Duration = Duration::from_secs(5);
+
+/// Where the WebSocket is and how to open it.
+pub(crate) struct SocketPlan {
+    pub(crate) dialer: Dialer,
+    pub(crate) peer: Peer,
+    pub(crate) url: Url,
+    pub(crate) authorization: HeaderValue,
+}
+
+/// Limits on waits.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    /// On the answer to a request that sets none.
+    pub(crate) request: Duration,
+    /// On one attempt to connect.
+    pub(crate) connect: Duration,
+    pub(crate) keepalive: Keepalive,
+}
+
+/// One Asterisk, and how it stands with it.
+pub(crate) struct Link {
+    pub(crate) http: Http,
+    pub(crate) socket: SocketPlan,
+    pub(crate) limits: Limits,
+    pub(crate) events: LocalEvents,
+    pub(crate) tracker: TaskTracker,
+    /// Ends everything in good order.
+    pub(crate) closing: CancellationToken,
+    /// Ends everything at once.
+    pub(crate) kill: CancellationToken,
+    identity: Mutex<Metadata>,
+    state: watch::Sender<ConnectionState>,
+}
+
+impl Link {
+    pub(crate) fn new(
+        application: Arc<str>,
+        http: Http,
+        socket: SocketPlan,
+        limits: Limits,
+        tracker: TaskTracker,
+        kill: CancellationToken,
+    ) -> Self {
+        let identity = Metadata {
+            application: Some(application),
+            asterisk_id: None,
+            dialog: None,
+        };
+        Self {
+            http,
+            socket,
+            limits,
+            events: LocalEvents::new(),
+            tracker,
+            closing: CancellationToken::new(),
+            kill,
+            identity: Mutex::new(identity),
+            state: watch::Sender::new(ConnectionState::Connecting),
+        }
+    }
+
+    pub(crate) fn peer(&self) -> &Peer {
+        self.http.pool().peer()
+    }
+
+    pub(crate) fn identity(&self) -> Metadata {
+        self.lock_identity().clone()
+    }
+
+    fn lock_identity(&self) -> MutexGuard<'_, Metadata> {
+        self.identity.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn state(&self) -> ConnectionState {
+        *self.state.borrow()
+    }
+
+    /// Sets the state, unless it is closed: that is for good.
+    fn set_state(&self, new: ConnectionState) {
+        self.state.send_if_modified(|state| {
+            let changes = *state != ConnectionState::Closed && *state != new;
+            if changes {
+                *state = new;
+            }
+            changes
+        });
+    }
+
+    /// Tries once to connect: asks who is there, then opens the WebSocket.
+    ///
+    /// # Cancel safety
+    /// Dropping the future drops the connection.
+    pub(crate) async fn attempt(&self) -> Result<(Socket, Greeting), Trouble> {
+        let deadline = after(self.limits.connect);
+        let greeting = greet(&self.http, self.limits.connect, deadline).await?;
+        let SocketPlan {
+            dialer,
+            peer,
+            url,
+            authorization,
+        } = &self.socket;
+        let socket = timeout_at(deadline, Socket::open(dialer, peer, url, authorization)).await;
+        let late = |_| {
+            Trouble::passing(format!(
+                "the WebSocket of Asterisk at {peer} does not open within {:?}: is its URL right?",
+                self.limits.connect
+            ))
+        };
+        Ok((socket.map_err(late)??, greeting))
+    }
+
+    /// Notes that the first connection stands.
+    pub(crate) fn connected(&self, greeting: &Greeting) {
+        self.lock_identity()
+            .asterisk_id
+            .clone_from(&greeting.asterisk_id);
+        self.set_state(ConnectionState::Connected);
+        let Greeting {
+            asterisk_id,
+            version,
+        } = greeting;
+        tracing::info!(asterisk = %self.peer(), ?asterisk_id, ?version, "connected");
+    }
+
+    /// Notes that the WebSocket was lost, and tells every stream.
+    pub(crate) fn lost(&self, reason: &str) {
+        tracing::warn!(asterisk = %self.peer(), reason, "the WebSocket is lost and will be made again");
+        self.set_state(ConnectionState::Connecting);
+        self.events
+            .router()
+            .gap_everywhere(Gap::new(None, GapCause::Reconnected));
+    }
+
+    /// Notes that the WebSocket is back, and tells every stream.
+    pub(crate) fn returned(&self, greeting: &Greeting) {
+        let before = std::mem::replace(
+            &mut self.lock_identity().asterisk_id,
+            greeting.asterisk_id.clone(),
+        );
+        if before != greeting.asterisk_id {
+            let now = &greeting.asterisk_id;
+            tracing::warn!(asterisk = %self.peer(), ?before, ?now, "another Asterisk answers at this address");
+        }
+        self.set_state(ConnectionState::Connected);
+        tracing::info!(asterisk = %self.peer(), version = ?greeting.version, "the WebSocket is back");
+        self.events.router().resynced();
+    }
+
+    /// Sends a request.
+    pub(crate) async fn call(&self, request: &Request) -> Result<Response> {
+        if self.closing.is_cancelled() {
+            return Err(Error::Closed);
+        }
+        let source = self.source(request)?;
+        let http = request.to_http()?;
+        let limit = request.timeout.unwrap_or(self.limits.request);
+        self.events.bind(request);
+        let exchange = self.http.exchange(&http, false, after(limit));
+        let answer = self
+            .closing
+            .run_until_cancelled(exchange)
+            .await
+            .ok_or(Error::Closed)?;
+        let answer =
+            answer.map_err(|failure| failure.into_error(request.operation, self.peer(), limit))?;
+        Ok(Response::new(answer.status, answer.reason, answer.body).from_source(source))
+    }
+
+    /// Who will answer a request.
+    ///
+    /// # Errors
+    /// It is for another Asterisk.
+    fn source(&self, request: &Request) -> Result<Metadata> {
+        let identity = self.identity();
+        if let (Some(wanted), Some(here)) = (&request.target.asterisk_id, &identity.asterisk_id)
+            && wanted != here
+        {
+            let subject = format!("Asterisk {wanted}, since this client is connected to {here}");
+            return Err(Error::NobodyThere { subject });
+        }
+        let application = request.target.application.clone().or(identity.application);
+        Ok(Metadata {
+            application,
+            asterisk_id: identity.asterisk_id,
+            dialog: None,
+        })
+    }
+
+    /// Ends everything in good order, and at once what does not end in time.
+    pub(crate) async fn close(&self) -> Result<()> {
+        let _ending = Ending(self);
+        self.stop();
+        let ended = timeout(CLOSE_WITHIN, self.tracker.wait()).await;
+        ended.map_err(|_| Error::Connect {
+            reason: format!(
+                "the connection to Asterisk at {} did not end within {CLOSE_WITHIN:?}",
+                self.peer()
+            ),
+            source: None,
+        })
+    }
+
+    /// Ends everything at once.
+    pub(crate) fn abandon(&self) {
+        self.stop();
+        self.kill.cancel();
+        self.events.router().close();
+    }
+
+    fn stop(&self) {
+        self.state.send_replace(ConnectionState::Closed);
+        self.closing.cancel();
+        self.http.pool().close();
+        self.tracker.close();
+    }
+}
+
+/// The end of a limit; one beyond what the clock can count is far away.
+fn after(limit: Duration) -> Instant {
+    let now = Instant::now();
+    now.checked_add(limit)
+        .unwrap_or_else(|| now + Duration::from_hours(365 * 24))
+}
+
+/// Ends everything at once when it is dropped, whatever the reason.
+pub(crate) struct Ending<L: Deref<Target = Link>>(pub(crate) L);
+
+impl<L: Deref<Target = Link>> Drop for Ending<L> {
+    fn drop(&mut self) {
+        self.0.abandon();
+    }
+}

@@ -1,0 +1,165 @@
+//! The HTTP connections to Asterisk: few, and none idle for as long as Asterisk would keep it.
+
+use std::{
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::client::conn::http1::{self, SendRequest};
+use hyper_util::rt::TokioIo;
+use tokio::{
+    sync::{Semaphore, SemaphorePermit},
+    time::{Instant, timeout},
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::{address::Peer, connector::Dialer, error::NotSent};
+
+/// Asterisk closes a connection that was idle for 15 s; ours must be gone before, so that no request meets
+/// a connection that is just being closed.
+const MAX_IDLE: Duration = Duration::from_secs(10);
+
+/// A connection that was given back is ready for the next request within a turn of its task. One that is
+/// not has an unread request on it, and is of no use.
+const READY_WITHIN: Duration = Duration::from_millis(100);
+
+type Sender = SendRequest<Full<Bytes>>;
+
+#[derive(Debug)]
+pub(crate) struct Pool {
+    dialer: Dialer,
+    peer: Peer,
+    permits: Semaphore,
+    idle: Mutex<Idle>,
+    tracker: TaskTracker,
+    kill: CancellationToken,
+}
+
+#[derive(Debug, Default)]
+struct Idle {
+    /// The one used last at the end.
+    connections: Vec<(Sender, Instant)>,
+    closed: bool,
+}
+
+/// What a request needs of the pool.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Wish {
+    /// A connection that was not used before.
+    pub(crate) fresh: bool,
+    /// One even if all are taken.
+    pub(crate) urgent: bool,
+}
+
+/// A connection for one request. Unless it is given back it is closed when dropped.
+#[derive(Debug)]
+pub(crate) struct Lease<'a> {
+    pub(crate) sender: Sender,
+    /// Whether a request went over it before.
+    pub(crate) reused: bool,
+    pool: &'a Pool,
+    _permit: Option<SemaphorePermit<'a>>,
+}
+
+impl Pool {
+    pub(crate) fn new(
+        dialer: Dialer,
+        peer: Peer,
+        max_connections: usize,
+        tracker: TaskTracker,
+        kill: CancellationToken,
+    ) -> Self {
+        let permits = Semaphore::new(max_connections.clamp(1, Semaphore::MAX_PERMITS));
+        Self {
+            dialer,
+            peer,
+            permits,
+            idle: Mutex::default(),
+            tracker,
+            kill,
+        }
+    }
+
+    pub(crate) const fn peer(&self) -> &Peer {
+        &self.peer
+    }
+
+    /// Waits for a connection that is ready for a request.
+    ///
+    /// # Cancel safety
+    /// Nothing is kept when the future is dropped.
+    pub(crate) async fn lease(&self, wish: Wish) -> Result<Lease<'_>, NotSent> {
+        let permit = if wish.urgent {
+            None
+        } else {
+            Some(self.permits.acquire().await.map_err(|_| NotSent::Closed)?)
+        };
+        let used = if wish.fresh { None } else { self.take().await };
+        let reused = used.is_some();
+        let sender = match used {
+            Some(sender) => sender,
+            None => self.connect().await?,
+        };
+        Ok(Lease {
+            sender,
+            reused,
+            pool: self,
+            _permit: permit,
+        })
+    }
+
+    /// Closes what is idle, and keeps nothing any more.
+    pub(crate) fn close(&self) {
+        self.permits.close();
+        let connections = {
+            let mut idle = self.idle();
+            idle.closed = true;
+            std::mem::take(&mut idle.connections)
+        };
+        drop(connections);
+    }
+
+    /// Takes an idle connection that still stands, the one used last first.
+    async fn take(&self) -> Option<Sender> {
+        loop {
+            let (mut sender, since) = self.idle().connections.pop()?;
+            let usable = since.elapsed() < MAX_IDLE && !sender.is_closed();
+            if usable && matches!(timeout(READY_WITHIN, sender.ready()).await, Ok(Ok(()))) {
+                return Some(sender);
+            }
+        }
+    }
+
+    async fn connect(&self) -> Result<Sender, NotSent> {
+        let io = self.dialer.dial(&self.peer).await?;
+        let (sender, connection) = http1::handshake(TokioIo::new(io))
+            .await
+            .map_err(NotSent::Dropped)?;
+        let kill = self.kill.clone();
+        self.tracker.spawn(async move {
+            if let Some(Err(error)) = kill.run_until_cancelled(connection).await {
+                tracing::debug!(%error, "an HTTP connection ended");
+            }
+        });
+        Ok(sender)
+    }
+
+    fn idle(&self) -> MutexGuard<'_, Idle> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Lease<'_> {
+    /// Gives the connection back; only once the whole answer was read.
+    pub(crate) fn give_back(self) {
+        let now = Instant::now();
+        let mut idle = self.pool.idle();
+        idle.connections
+            .retain(|(sender, since)| now - *since < MAX_IDLE && !sender.is_closed());
+        if !idle.closed && !self.sender.is_closed() {
+            idle.connections.push((self.sender, now));
+        }
+    }
+}

@@ -1,0 +1,291 @@
+//! What to do with the WebSocket and when: no I/O, and no clock but the one that is passed in.
+
+use std::{
+    collections::VecDeque,
+    time::{Duration, Instant},
+};
+
+use crate::backoff::Backoff;
+
+/// How long a connection has to hold until an earlier series of failures is forgotten.
+const HEALTHY_AFTER: Duration = Duration::from_secs(10);
+
+/// How to find out that nobody is there any more.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Keepalive {
+    /// Silence after which a ping is sent.
+    pub(crate) interval: Duration,
+    /// How long an answer to it is waited for; whatever comes is one.
+    pub(crate) deadline: Duration,
+}
+
+/// What the driver has to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Output {
+    /// Send a ping.
+    Ping,
+    /// Let the connection go, and tell of the loss.
+    Lost(Cause),
+    /// Try to connect; the outcome is reported by `handle_opened` or `handle_failed`.
+    Connect,
+    /// Tell that the connection is back.
+    Returned,
+}
+
+/// Why a connection was lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Cause {
+    /// It broke.
+    Broken,
+    /// No answer to a ping.
+    Silent,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum State {
+    Open {
+        since: Instant,
+        heard: Instant,
+        pinged: Option<Instant>,
+    },
+    Waiting {
+        until: Instant,
+    },
+    Connecting,
+}
+
+/// The life of a WebSocket that is made again when it is lost.
+///
+/// After every `handle_…`, take the outputs by [`poll_output`](Self::poll_output), then call
+/// [`handle_timeout`](Self::handle_timeout) at the time that [`poll_timeout`](Self::poll_timeout) says.
+#[derive(Debug)]
+pub(crate) struct Session {
+    keepalive: Keepalive,
+    backoff: Backoff,
+    state: State,
+    outputs: VecDeque<Output>,
+}
+
+impl Session {
+    /// Begins with an open connection.
+    pub(crate) const fn open(keepalive: Keepalive, random: fastrand::Rng, now: Instant) -> Self {
+        Self {
+            keepalive,
+            backoff: Backoff::new(random),
+            state: State::Open {
+                since: now,
+                heard: now,
+                pinged: None,
+            },
+            outputs: VecDeque::new(),
+        }
+    }
+
+    /// Something came.
+    pub(crate) const fn handle_heard(&mut self, now: Instant) {
+        if let State::Open { heard, pinged, .. } = &mut self.state {
+            *heard = now;
+            *pinged = None;
+        }
+    }
+
+    /// The connection broke.
+    pub(crate) fn handle_broken(&mut self, now: Instant) {
+        self.lose(now, Cause::Broken);
+    }
+
+    /// An attempt succeeded.
+    pub(crate) fn handle_opened(&mut self, now: Instant) {
+        if matches!(self.state, State::Connecting) {
+            self.state = State::Open {
+                since: now,
+                heard: now,
+                pinged: None,
+            };
+            self.outputs.push_back(Output::Returned);
+        }
+    }
+
+    /// An attempt failed.
+    pub(crate) fn handle_failed(&mut self, now: Instant) {
+        if matches!(self.state, State::Connecting) {
+            self.state = State::Waiting {
+                until: now + self.backoff.next_wait(),
+            };
+        }
+    }
+
+    /// Time has passed.
+    pub(crate) fn handle_timeout(&mut self, now: Instant) {
+        let due = self.poll_timeout().is_some_and(|at| at <= now);
+        match &mut self.state {
+            State::Open {
+                pinged: pinged @ None,
+                ..
+            } if due => {
+                *pinged = Some(now);
+                self.outputs.push_back(Output::Ping);
+            }
+            State::Open { .. } if due => self.lose(now, Cause::Silent),
+            State::Waiting { .. } if due => {
+                self.state = State::Connecting;
+                self.outputs.push_back(Output::Connect);
+            }
+            _ => {}
+        }
+    }
+
+    /// What to do next.
+    pub(crate) fn poll_output(&mut self) -> Option<Output> {
+        self.outputs.pop_front()
+    }
+
+    /// When to call `handle_timeout`.
+    pub(crate) fn poll_timeout(&self) -> Option<Instant> {
+        match self.state {
+            State::Open {
+                pinged: Some(pinged),
+                ..
+            } => Some(pinged + self.keepalive.deadline),
+            State::Open { heard, .. } => Some(heard + self.keepalive.interval),
+            State::Waiting { until } => Some(until),
+            State::Connecting => None,
+        }
+    }
+
+    fn lose(&mut self, now: Instant, cause: Cause) {
+        let State::Open { since, .. } = self.state else {
+            return;
+        };
+        if now.saturating_duration_since(since) >= HEALTHY_AFTER {
+            self.backoff.reset();
+        }
+        // A ping that was due is of no use any more.
+        self.outputs.clear();
+        self.outputs.push_back(Output::Lost(cause));
+        self.state = State::Waiting {
+            until: now + self.backoff.next_wait(),
+        };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KEEPALIVE: Keepalive = Keepalive {
+        interval: Duration::from_secs(15),
+        deadline: Duration::from_secs(10),
+    };
+
+    fn session() -> (Session, Instant) {
+        let now = Instant::now();
+        (
+            Session::open(KEEPALIVE, fastrand::Rng::with_seed(7), now),
+            now,
+        )
+    }
+
+    fn outputs(session: &mut Session) -> Vec<Output> {
+        std::iter::from_fn(|| session.poll_output()).collect()
+    }
+
+    /// Moves to the next timeout and gives its time.
+    fn pass(session: &mut Session) -> Instant {
+        let at = session.poll_timeout().unwrap();
+        session.handle_timeout(at);
+        at
+    }
+
+    #[test]
+    fn silence_is_pinged_and_then_lost() {
+        let (mut session, start) = session();
+        session.handle_timeout(start + Duration::from_secs(14));
+        assert_eq!(outputs(&mut session), []);
+        assert_eq!(pass(&mut session), start + Duration::from_secs(15));
+        assert_eq!(outputs(&mut session), [Output::Ping]);
+        assert_eq!(pass(&mut session), start + Duration::from_secs(25));
+        assert_eq!(outputs(&mut session), [Output::Lost(Cause::Silent)]);
+        assert!(session.poll_timeout().unwrap() <= start + Duration::from_millis(25_250));
+    }
+
+    #[test]
+    fn whatever_is_heard_answers_a_ping() {
+        let (mut session, start) = session();
+        pass(&mut session);
+        let heard = start + Duration::from_secs(20);
+        session.handle_heard(heard);
+        assert_eq!(session.poll_timeout(), Some(heard + KEEPALIVE.interval));
+        assert_eq!(outputs(&mut session), [Output::Ping]);
+    }
+
+    #[test]
+    fn a_loss_is_told_before_anything_else_and_the_return_once() {
+        let (mut session, start) = session();
+        pass(&mut session);
+        session.handle_broken(start + Duration::from_secs(16));
+        session.handle_broken(start + Duration::from_secs(16));
+        assert_eq!(outputs(&mut session), [Output::Lost(Cause::Broken)]);
+        let at = pass(&mut session);
+        assert_eq!(outputs(&mut session), [Output::Connect]);
+        assert_eq!(
+            session.poll_timeout(),
+            None,
+            "the attempt has a deadline of its own"
+        );
+        session.handle_failed(at);
+        let at = pass(&mut session);
+        assert_eq!(outputs(&mut session), [Output::Connect]);
+        session.handle_opened(at);
+        session.handle_opened(at);
+        assert_eq!(outputs(&mut session), [Output::Returned]);
+        assert_eq!(session.poll_timeout(), Some(at + KEEPALIVE.interval));
+    }
+
+    /// The longest of the next waits of a session that keeps failing.
+    fn longest_wait(
+        session: &mut Session,
+        mut now: Instant,
+        losses: u32,
+        hold: Duration,
+    ) -> Duration {
+        let mut longest = Duration::ZERO;
+        for _ in 0..losses {
+            session.handle_broken(now);
+            let at = pass(session);
+            longest = longest.max(at - now);
+            session.handle_opened(at);
+            now = at + hold;
+        }
+        longest
+    }
+
+    #[test]
+    fn a_connection_that_does_not_hold_is_tried_less_and_less() {
+        let (mut session, now) = session();
+        assert!(
+            longest_wait(&mut session, now, 12, Duration::from_millis(1)) > Duration::from_secs(4)
+        );
+    }
+
+    #[test]
+    fn a_connection_that_held_starts_over() {
+        let (mut session, now) = session();
+        assert!(
+            longest_wait(&mut session, now + HEALTHY_AFTER, 12, HEALTHY_AFTER)
+                <= Duration::from_millis(250)
+        );
+    }
+
+    #[test]
+    fn inputs_of_another_state_change_nothing() {
+        let (mut session, now) = session();
+        session.handle_opened(now);
+        session.handle_failed(now);
+        assert_eq!(outputs(&mut session), []);
+        session.handle_broken(now);
+        session.handle_heard(now);
+        session.handle_opened(now);
+        assert_eq!(outputs(&mut session), [Output::Lost(Cause::Broken)]);
+    }
+}

@@ -1,0 +1,188 @@
+//! The WebSocket: opening it, and taking one frame after another.
+
+use std::{
+    future::poll_fn,
+    pin::Pin,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use futures::{Sink, Stream, StreamExt};
+use http::{HeaderValue, header::AUTHORIZATION};
+use tokio::time::timeout;
+use tokio_tungstenite::{
+    WebSocketStream, client_async_with_config,
+    tungstenite::{
+        Error as WsError, Message,
+        client::IntoClientRequest,
+        protocol::{CloseFrame, WebSocketConfig, frame::coding::CloseCode},
+    },
+};
+use url::Url;
+
+use crate::{
+    address::Peer,
+    connector::{BoxIo, Dialer},
+    error::Trouble,
+};
+
+/// Longest event that is taken; a longer one costs the connection.
+const MAX_EVENT_BYTES: usize = 16 * 1024 * 1024;
+
+/// An open WebSocket.
+pub(crate) struct Socket {
+    stream: Box<WebSocketStream<BoxIo>>,
+    /// A ping is to be sent.
+    ping: bool,
+    /// Something was written that may not be out yet.
+    flush: bool,
+}
+
+/// What came.
+#[derive(Debug)]
+pub(crate) enum Frame {
+    /// A text.
+    Text(Bytes),
+    /// Bytes that are no text, which ARI never sends.
+    Binary(usize),
+    /// A ping, or the answer to one.
+    Alive,
+}
+
+/// Why nothing comes any more.
+#[derive(Debug)]
+pub(crate) struct Broken(pub(crate) String);
+
+impl Socket {
+    /// Opens the WebSocket.
+    ///
+    /// # Cancel safety
+    /// Dropping the future drops the connection.
+    pub(crate) async fn open(
+        dialer: &Dialer,
+        peer: &Peer,
+        url: &Url,
+        authorization: &HeaderValue,
+    ) -> Result<Self, Trouble> {
+        let io = dialer
+            .dial(peer)
+            .await
+            .map_err(|error| Trouble::dial(peer, error))?;
+        let mut request = url.as_str().into_client_request().map_err(|error| {
+            Trouble::lasting("the URL of the WebSocket cannot be used").because(error)
+        })?;
+        request
+            .headers_mut()
+            .insert(AUTHORIZATION, authorization.clone());
+        let config = WebSocketConfig::default()
+            .max_message_size(Some(MAX_EVENT_BYTES))
+            .max_frame_size(Some(MAX_EVENT_BYTES));
+        let (stream, _) = client_async_with_config(request, io, Some(config))
+            .await
+            .map_err(|error| refused(peer, url, error))?;
+        Ok(Self {
+            stream: Box::new(stream),
+            ping: false,
+            flush: false,
+        })
+    }
+
+    /// Has a ping sent by the next call of [`next`](Self::next).
+    pub(crate) const fn ping(&mut self) {
+        self.ping = true;
+    }
+
+    /// Waits for the next frame; meanwhile sends what is to be sent, without waiting for it to be out.
+    ///
+    /// # Cancel safety
+    /// Nothing is lost when the future is dropped.
+    pub(crate) async fn next(&mut self) -> Result<Frame, Broken> {
+        poll_fn(|context| self.poll(context)).await
+    }
+
+    fn poll(&mut self, context: &mut Context<'_>) -> Poll<Result<Frame, Broken>> {
+        let broken = |error: WsError| Broken(error.to_string());
+        // A socket that takes nothing is read all the same: the deadline of the ping decides about it.
+        if self.ping
+            && Pin::new(&mut *self.stream)
+                .poll_ready(context)
+                .map_err(broken)?
+                .is_ready()
+        {
+            Pin::new(&mut *self.stream)
+                .start_send(Message::Ping(Bytes::new()))
+                .map_err(broken)?;
+            (self.ping, self.flush) = (false, true);
+        }
+        if self.flush
+            && Pin::new(&mut *self.stream)
+                .poll_flush(context)
+                .map_err(broken)?
+                .is_ready()
+        {
+            self.flush = false;
+        }
+        let Some(message) = ready!(Pin::new(&mut *self.stream).poll_next(context)) else {
+            return Poll::Ready(Err(Broken("it was closed".into())));
+        };
+        Poll::Ready(match message.map_err(broken)? {
+            // The text is a part of the read buffer, which an event that somebody keeps must not keep.
+            Message::Text(text) => Ok(Frame::Text(Bytes::copy_from_slice(text.as_bytes()))),
+            Message::Binary(bytes) => Ok(Frame::Binary(bytes.len())),
+            Message::Ping(_) | Message::Pong(_) | Message::Frame(_) => Ok(Frame::Alive),
+            Message::Close(Some(CloseFrame { code, reason })) => Err(Broken(format!(
+                "Asterisk closed it with code {code}: {reason}"
+            ))),
+            Message::Close(None) => Err(Broken("Asterisk closed it".into())),
+        })
+    }
+
+    /// Says goodbye and waits a while for the other side to do so.
+    pub(crate) async fn close(mut self, limit: Duration) {
+        let goodbye = async {
+            let frame = CloseFrame {
+                code: CloseCode::Normal,
+                reason: "".into(),
+            };
+            self.stream.close(Some(frame)).await?;
+            while let Some(message) = self.stream.next().await {
+                message?;
+            }
+            Ok::<(), WsError>(())
+        };
+        match timeout(limit, goodbye).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => {
+                tracing::debug!(%error, "the WebSocket broke while it was being closed");
+            }
+            Err(_) => tracing::debug!(?limit, "the other side did not close the WebSocket in time"),
+        }
+    }
+}
+
+/// Why the handshake failed.
+fn refused(peer: &Peer, url: &Url, error: WsError) -> Trouble {
+    let path = url.path();
+    let WsError::Http(answer) = &error else {
+        let reason = format!(
+            "the WebSocket of Asterisk at {peer} cannot be opened at {path}: is the URL right?"
+        );
+        return Trouble::passing(reason).because(error);
+    };
+    let status = answer.status();
+    match status.as_u16() {
+        401 => Trouble::lasting(format!(
+            "Asterisk at {peer} refused the user name or password for the WebSocket (401): check ari.conf"
+        )),
+        403 => Trouble::lasting(format!(
+            "Asterisk at {peer} does not let this user open the WebSocket (403): check its rights in ari.conf"
+        )),
+        404 => Trouble::passing(format!(
+            "Asterisk at {peer} has no WebSocket at {path} (404): is res_http_websocket loaded, and is the URL right?"
+        )),
+        _ => Trouble::passing(format!(
+            "Asterisk at {peer} refused the WebSocket at {path} with {status}: are the application names right?"
+        )),
+    }
+}
