@@ -147,7 +147,9 @@ impl Socket {
             };
             self.stream.close(Some(frame)).await?;
             while let Some(message) = self.stream.next().await {
-                message?;
+                if message?.is_close() {
+                    break;
+                }
             }
             Ok::<(), WsError>(())
         };

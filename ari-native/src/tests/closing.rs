@@ -31,8 +31,13 @@ async fn closing_says_goodbye_and_leaves_nothing() {
         assert_eq!(frame.code, CloseCode::Normal);
         assert!(socket.next().await.is_none());
     };
+    let start = Instant::now();
     let (closed, ()) = tokio::join!(ari.close(), goodbye);
     closed.unwrap();
+    assert!(
+        start.elapsed() < Duration::from_secs(1),
+        "a goodbye that is answered ends it"
+    );
     assert_eq!(ari.state(), ConnectionState::Closed);
     assert_eq!(
         next(&mut events).await,
