@@ -9,7 +9,6 @@ use serde::Deserialize;
 use serde_json::{Map, Value, value::RawValue};
 
 use crate::{
-    client::Encoded,
     data, failure,
     json::Object,
     key::Key,
@@ -32,18 +31,6 @@ struct Envelope<'a> {
     #[serde(borrow)]
     body: Option<&'a RawValue>,
     file: Option<Value>,
-}
-
-/// Reads the answer to a request that was encoded; see [`Kind::decode_response`].
-///
-/// # Errors
-/// As [`Kind::decode_response`].
-pub fn decode_response(
-    encoded: &Encoded,
-    request: &Request,
-    message: &[u8],
-) -> Result<Response, Error> {
-    encoded.kind.decode_response(request, message)
 }
 
 impl Kind {

@@ -17,7 +17,6 @@ mod table;
 
 pub use self::{
     announcement::{Announcement, InvalidAnnouncement, PING},
-    answer::decode_response,
     client::{
         DIALOG_RELEASE, EXTENSION, Encoded, Unencodable, encode, encode_as, encode_barrier,
         encode_extension, encode_release, encode_subscribe,

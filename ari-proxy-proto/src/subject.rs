@@ -82,10 +82,7 @@ pub enum EventSubject<'a> {
     /// Everybody: application, dot, Asterisk. Either may have dots itself; the event says which is which.
     Canonical(&'a str),
     /// A dialog.
-    Dialog {
-        /// Id of the dialog.
-        dialog: &'a str,
-    },
+    Dialog(&'a str),
 }
 
 impl Subjects {
@@ -217,7 +214,7 @@ impl Subjects {
         let (class, rest) = subject.strip_prefix(&*self.prefix)?.split_once('.')?;
         match class {
             "event" if rest.contains('.') => Some(EventSubject::Canonical(rest)),
-            "dialogevent" => Some(EventSubject::Dialog { dialog: rest }),
+            "dialogevent" => Some(EventSubject::Dialog(rest)),
             _ => None,
         }
     }
@@ -321,7 +318,7 @@ mod tests {
         );
         assert_eq!(
             subjects.event("ari.dialogevent.c1.d2"),
-            Some(EventSubject::Dialog { dialog: "c1.d2" })
+            Some(EventSubject::Dialog("c1.d2"))
         );
         for other in [
             "ari.event",

@@ -38,7 +38,7 @@ fn our_events_are_those_of_the_go_server_after_decoding() {
             unpublished += 1;
             continue;
         };
-        let message = if let EventSubject::Dialog { dialog } = subjects.event(subject).unwrap() {
+        let message = if let EventSubject::Dialog(dialog) = subjects.event(subject).unwrap() {
             dialogs += 1;
             assert_eq!(subjects.dialog_events(dialog).unwrap(), subject);
             dialog_copy(&base, dialog, numbers)
