@@ -1,0 +1,269 @@
+//! The world: an Asterisk's state, without sockets, clock or tasks.
+//!
+//! A [`World`] is driven from outside: [`request`](World::request) does an operation,
+//! [`advance`](World::advance) lets time pass until a point in time, [`poll_event`](World::poll_event)
+//! and [`poll_reply`](World::poll_reply) fetch what came of it, and
+//! [`next_deadline`](World::next_deadline) says when it wants to be advanced next. The same calls with
+//! the same times give the same events, byte for byte.
+
+mod application;
+mod arena;
+mod bridge;
+mod bridge_ops;
+mod caller;
+mod channel;
+mod control;
+mod dialing;
+mod dialplan;
+mod directory;
+mod dispatch;
+mod events;
+mod hangup;
+mod json;
+mod members;
+mod options;
+mod originate;
+mod params;
+mod pbx;
+mod playback;
+mod queue;
+mod recording;
+mod reply;
+mod script;
+mod sounds;
+mod stasis;
+mod stored;
+mod system;
+mod time;
+mod user_event;
+mod variables;
+
+use std::{
+    collections::{BTreeMap, HashMap, VecDeque},
+    sync::Arc,
+};
+
+use ari_core::{Request, Response};
+
+pub use self::{
+    application::SessionId,
+    dialplan::{Dialplan, DialplanError},
+    events::Delivery,
+    options::{Outcome as PhoneOutcome, Phone, WorldOptions},
+    reply::{Reply, Ticket},
+    script::{CallRecord, CallScript, CallTotals, Cue, HangupParty, Heard, Step},
+    time::SimTime,
+};
+
+use self::{
+    application::{AppKey, Application},
+    arena::Arena,
+    bridge::{Bridge, BridgeKey},
+    caller::{CallTimer, Calls},
+    channel::{Channel, ChannelKey},
+    events::Outbox,
+    playback::{Playback, PlaybackKey},
+    recording::{Recording, RecordingKey},
+    stored::Stored,
+    system::System,
+    time::{Stamp, Timers},
+};
+
+/// What happens at a point in time.
+#[derive(Debug)]
+pub(crate) enum Timer {
+    /// The dialplan of a channel goes on.
+    Dialplan(ChannelKey),
+    /// Nobody answered in time.
+    DialTimeout(ChannelKey),
+    /// The phone called does its next step.
+    Phone(ChannelKey),
+    /// A playback's item is over.
+    Playback(PlaybackKey),
+    /// A recording is over.
+    Recording(RecordingKey),
+    /// A digit arrives at a channel: digit and how long it was pressed.
+    Digit(ChannelKey, char, u32),
+    /// A scripted caller does something.
+    Call(CallTimer),
+}
+
+/// A simulated Asterisk.
+#[derive(Debug)]
+pub struct World {
+    options: WorldOptions,
+    now: SimTime,
+    stamp: Stamp,
+    timers: Timers<Timer>,
+    outbox: Outbox,
+    replies: VecDeque<(Ticket, Response)>,
+    tickets: u64,
+    /// How many things each ticket still waits for.
+    waiting: HashMap<Ticket, usize>,
+    sessions: u64,
+    apps: Arena<Application>,
+    app_names: HashMap<Arc<str>, AppKey>,
+    all_channel_apps: Vec<AppKey>,
+    all_bridge_apps: Vec<AppKey>,
+    endpoint_apps: Vec<AppKey>,
+    device_apps: Vec<AppKey>,
+    channels: Arena<Channel>,
+    channel_ids: HashMap<Arc<str>, ChannelKey>,
+    bridges: Arena<Bridge>,
+    bridge_ids: HashMap<Arc<str>, BridgeKey>,
+    playbacks: Arena<Playback>,
+    playback_ids: HashMap<Arc<str>, PlaybackKey>,
+    recordings: Arena<Recording>,
+    recording_names: HashMap<Arc<str>, RecordingKey>,
+    stored: BTreeMap<String, Stored>,
+    system: System,
+    calls: Calls,
+    /// Counts what gets an id of its own.
+    serial: u64,
+    /// Counts channels that Asterisk names by a number.
+    unique: u64,
+    local_names: u32,
+    sip_names: u32,
+}
+
+impl World {
+    /// Makes a world in which nothing has happened yet.
+    pub fn new(options: WorldOptions) -> Self {
+        let stamp = Stamp::new(options.beginning);
+        let system = System::new(&options, stamp.text());
+        Self {
+            now: SimTime::START,
+            stamp,
+            timers: Timers::default(),
+            outbox: Outbox::new(),
+            replies: VecDeque::new(),
+            tickets: 0,
+            waiting: HashMap::new(),
+            sessions: 0,
+            apps: Arena::default(),
+            app_names: HashMap::new(),
+            all_channel_apps: Vec::new(),
+            all_bridge_apps: Vec::new(),
+            endpoint_apps: Vec::new(),
+            device_apps: Vec::new(),
+            channels: Arena::default(),
+            channel_ids: HashMap::new(),
+            bridges: Arena::default(),
+            bridge_ids: HashMap::new(),
+            playbacks: Arena::default(),
+            playback_ids: HashMap::new(),
+            recordings: Arena::default(),
+            recording_names: HashMap::new(),
+            stored: BTreeMap::new(),
+            system,
+            calls: Calls::new(options.kept_calls),
+            serial: 0,
+            unique: 0,
+            local_names: 0,
+            sip_names: 0,
+            options,
+        }
+    }
+
+    /// How it was set up.
+    pub const fn options(&self) -> &WorldOptions {
+        &self.options
+    }
+
+    /// The entity id of this Asterisk.
+    pub fn asterisk_id(&self) -> &str {
+        &self.options.asterisk_id
+    }
+
+    /// The time up to which it has been advanced.
+    pub const fn now(&self) -> SimTime {
+        self.now
+    }
+
+    /// Lets time pass up to `now`, doing all that is due by then.
+    pub fn advance(&mut self, now: SimTime) {
+        while let Some((at, timer)) = self.timers.pop_due(now) {
+            self.move_to(at);
+            self.fire(timer);
+        }
+        self.move_to(now);
+    }
+
+    /// When something is due next.
+    pub fn next_deadline(&self) -> Option<SimTime> {
+        self.timers.next()
+    }
+
+    /// Does an operation at `now`.
+    pub fn request(&mut self, now: SimTime, request: &Request) -> Reply {
+        self.advance(now);
+        self.dispatch(request)
+            .unwrap_or_else(|refused| Reply::Now(*refused))
+    }
+
+    /// The next answer of a request that had to wait.
+    pub fn poll_reply(&mut self) -> Option<(Ticket, Response)> {
+        self.replies.pop_front()
+    }
+
+    /// How many channels there are.
+    pub fn channel_count(&self) -> usize {
+        self.channels.len()
+    }
+
+    /// How many bridges there are.
+    pub fn bridge_count(&self) -> usize {
+        self.bridges.len()
+    }
+
+    fn move_to(&mut self, now: SimTime) {
+        if now > self.now {
+            self.now = now;
+            self.stamp.move_to(now);
+        }
+    }
+
+    fn fire(&mut self, timer: Timer) {
+        match timer {
+            Timer::Dialplan(channel) => self.continue_dialplan(channel),
+            Timer::DialTimeout(channel) => self.dial_timed_out(channel),
+            Timer::Phone(channel) => self.phone_acts(channel),
+            Timer::Playback(playback) => self.item_over(playback),
+            Timer::Recording(recording) => self.recording_over(recording),
+            Timer::Digit(channel, digit, millis) => self.digit_arrives(channel, digit, millis),
+            Timer::Call(timer) => self.call_timer(timer),
+        }
+    }
+
+    fn next_serial(&mut self) -> u64 {
+        self.serial += 1;
+        self.serial
+    }
+
+    /// An id of the sort that Asterisk gives channels: the time and a number.
+    fn unique_id(&mut self) -> String {
+        self.unique += 1;
+        format!("{}.{}", self.stamp.seconds(), self.unique)
+    }
+
+    /// An id of the sort that Asterisk gives bridges and playbacks, made from a number so that it comes
+    /// out the same each time.
+    fn generated_id(&mut self) -> String {
+        let mut state = self.next_serial().wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        let mut word = || {
+            state = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+            state = (state ^ (state >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+            state ^= state >> 31;
+            state
+        };
+        let (high, low) = (word(), word());
+        format!(
+            "{:08x}-{:04x}-4{:03x}-{:04x}-{:012x}",
+            high >> 32,
+            (high >> 16) & 0xffff,
+            high & 0xfff,
+            0x8000 | ((low >> 48) & 0x3fff),
+            low & 0xffff_ffff_ffff,
+        )
+    }
+}

@@ -1,0 +1,429 @@
+//! Variables of channels, of bridges, and global ones.
+
+use serde_json::Value;
+
+use super::{
+    World,
+    bridge::BridgeKey,
+    channel::{ChannelKey, Party},
+    json::{Json, object},
+    params::Params,
+    reply::{Outcome, Refused, no_content, ok, refuse, refuse_as},
+};
+
+/// A variable, and whether events show it.
+#[derive(Clone, Debug)]
+struct Variable {
+    name: String,
+    value: String,
+    reported: bool,
+}
+
+/// Variables in the order in which they were set.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Variables(Vec<Variable>);
+
+impl Variables {
+    pub(crate) fn get(&self, name: &str) -> Option<&str> {
+        let same =
+            |known: &&Variable| known.name.trim_start_matches('_') == name.trim_start_matches('_');
+        self.0.iter().find(same).map(|known| &*known.value)
+    }
+
+    pub(crate) fn set(&mut self, name: &str, value: &str, reported: bool) {
+        match self.0.iter_mut().find(|known| known.name == name) {
+            Some(known) => {
+                value.clone_into(&mut known.value);
+                known.reported |= reported;
+            }
+            None => self.0.push(Variable {
+                name: name.to_owned(),
+                value: value.to_owned(),
+                reported,
+            }),
+        }
+    }
+
+    pub(crate) fn remove(&mut self, name: &str) {
+        self.0.retain(|known| known.name != name);
+    }
+
+    pub(crate) fn iter(&self) -> impl DoubleEndedIterator<Item = (&str, &str)> {
+        self.0.iter().map(|known| (&*known.name, &*known.value))
+    }
+
+    pub(crate) fn write_reported(&self, member: &str, json: &mut Json) {
+        if self.0.iter().any(|known| known.reported) {
+            json.object(member, |json| {
+                for known in self.0.iter().filter(|known| known.reported) {
+                    json.entry(&known.name, &known.value);
+                }
+            });
+        }
+    }
+}
+
+/// A variable that a request sets: name, value, whether events show it.
+pub(crate) type Setting = (String, String, bool);
+
+/// Reads `{"A": "1", "B": {"value": "2", "report_events": true}}`.
+pub(crate) fn read_settings(value: Option<&Value>) -> Result<Vec<Setting>, Refused> {
+    let members = match value {
+        None | Some(Value::Null) => return Ok(Vec::new()),
+        Some(Value::Object(members)) => members,
+        Some(_) => return Err(refuse(400, "The 'variables' field must be a JSON object")),
+    };
+    let mut settings = Vec::new();
+    for (name, value) in members {
+        match value {
+            Value::String(text) => settings.push((name.clone(), text.clone(), false)),
+            Value::Object(inner) => {
+                let text = inner.get("value").and_then(Value::as_str).ok_or_else(|| {
+                    refuse(
+                        400,
+                        "Each object value in 'variables' must include string field 'value'",
+                    )
+                })?;
+                let reported = inner
+                    .get("report_events")
+                    .and_then(Value::as_bool)
+                    .unwrap_or(false);
+                settings.push((name.clone(), text.to_owned(), reported));
+            }
+            _ => {
+                let message = "Each value in 'variables' must be a string or an object with 'value' and optional \
+                               'report_events'";
+                return Err(refuse(400, message));
+            }
+        }
+    }
+    Ok(settings)
+}
+
+fn variable_not_found() -> Refused {
+    refuse_as(404, "Variable Not Found", "Provided variable was not found")
+}
+
+fn value_json(value: &str) -> String {
+    object(|json| {
+        json.text("value", value);
+    })
+}
+
+fn values_json(values: &[(String, String)]) -> String {
+    object(|json| {
+        json.object("variables", |json| {
+            for (name, value) in values {
+                json.entry(name, value);
+            }
+        });
+    })
+}
+
+fn name_required() -> Refused {
+    refuse(400, "Variable name is required")
+}
+
+impl World {
+    /// The value of a variable or function, as the channel sees it.
+    fn read_variable(&self, key: ChannelKey, name: &str) -> Result<String, Refused> {
+        if let Some((function, argument)) =
+            name.strip_suffix(')').and_then(|name| name.split_once('('))
+        {
+            return self.read_function(key, function, argument).ok_or_else(|| {
+                refuse_as(
+                    500,
+                    "Error With Function",
+                    "Unable to read provided function",
+                )
+            });
+        }
+        self.plain_variable(key, name)
+            .ok_or_else(variable_not_found)
+    }
+
+    /// The value of a variable without functions: of the channel, of the dialplan, or global.
+    pub(crate) fn plain_variable(&self, key: ChannelKey, name: &str) -> Option<String> {
+        let channel = self.channels.get(key)?;
+        if let Some(value) = channel.variables.get(name) {
+            return Some(value.to_owned());
+        }
+        Some(match name {
+            "CHANNEL" => channel.name.to_string(),
+            "UNIQUEID" => channel.id.to_string(),
+            "EXTEN" => channel.place.exten.clone(),
+            "CONTEXT" => channel.place.context.clone(),
+            "PRIORITY" => channel.place.priority.to_string(),
+            "HANGUPCAUSE" => channel.cause.to_string(),
+            "BRIDGEPEER" if !channel.bridge_peer.is_empty() => channel.bridge_peer.clone(),
+            _ => self.options.globals.get(name)?.clone(),
+        })
+    }
+
+    fn read_function(&self, key: ChannelKey, function: &str, argument: &str) -> Option<String> {
+        let channel = self.channels.get(key)?;
+        let party = |party: &Party| match argument {
+            "num" | "number" => Some(party.number.clone()),
+            "name" => Some(party.name.clone()),
+            "all" => Some(format!("\"{}\" <{}>", party.name, party.number)),
+            _ => None,
+        };
+        match function {
+            "CALLERID" => party(&channel.caller),
+            "CONNECTEDLINE" => party(&channel.connected),
+            "CHANNEL" => Some(match argument {
+                "state" => channel.state.as_str().to_owned(),
+                "name" => channel.name.to_string(),
+                "uniqueid" | "linkedid" => channel.id.to_string(),
+                "language" => channel.language.to_string(),
+                "accountcode" => channel.account.clone(),
+                "channeltype" => channel
+                    .name
+                    .split('/')
+                    .next()
+                    .unwrap_or_default()
+                    .to_owned(),
+                "pjsip,call-id" if !channel.protocol_id.is_empty() => channel.protocol_id.clone(),
+                _ => return None,
+            }),
+            "GLOBAL" => Some(
+                self.options
+                    .globals
+                    .get(argument)
+                    .cloned()
+                    .unwrap_or_default(),
+            ),
+            _ => None,
+        }
+    }
+
+    /// Sets a variable or function of a channel and tells it.
+    pub(crate) fn write_variable(
+        &mut self,
+        key: ChannelKey,
+        name: &str,
+        value: Option<&str>,
+        reported: bool,
+    ) {
+        if let Some((function, argument)) =
+            name.strip_suffix(')').and_then(|name| name.split_once('('))
+        {
+            self.write_function(key, function, argument, value.unwrap_or_default());
+            return;
+        }
+        let Some(channel) = self.channels.get_mut(key) else {
+            return;
+        };
+        match value {
+            Some(value) => {
+                channel.variables.set(name, value, reported);
+                self.tell_varset(key, name, value);
+            }
+            None => channel.variables.remove(name),
+        }
+    }
+
+    fn write_function(&mut self, key: ChannelKey, function: &str, argument: &str, value: &str) {
+        let Some(channel) = self.channels.get_mut(key) else {
+            return;
+        };
+        match function {
+            "CALLERID" => {
+                set_party(&mut channel.caller, argument, value);
+                self.tell_caller_id(key);
+            }
+            "CONNECTEDLINE" => {
+                set_party(&mut channel.connected, argument, value);
+                let (peer, party) = (channel.peer(), channel.connected.clone());
+                self.tell_channel_plain(key, "ChannelConnectedLine");
+                if let Some(peer) = peer
+                    && let Some(data) = self.channels.get_mut(peer)
+                {
+                    data.caller = party;
+                    self.tell_caller_id(peer);
+                }
+            }
+            "CHANNEL" => match argument {
+                "accountcode" => value.clone_into(&mut channel.account),
+                "language" => channel.language = value.into(),
+                _ => {}
+            },
+            "GLOBAL" => drop(
+                self.options
+                    .globals
+                    .insert(argument.to_owned(), value.to_owned()),
+            ),
+            _ => {}
+        }
+    }
+
+    pub(crate) fn tell_caller_id(&mut self, key: ChannelKey) {
+        self.tell_channel(key, "ChannelCallerId", |world, json| {
+            world.head(json, "ChannelCallerId");
+            json.plain("caller_presentation", 0);
+            json.text(
+                "caller_presentation_txt",
+                "Presentation Allowed, Not Screened",
+            );
+        });
+    }
+
+    pub(crate) fn get_channel_variable(&self, params: Params<'_>) -> Outcome {
+        let name = params.given("variable").ok_or_else(name_required)?;
+        ok(value_json(
+            &self.read_variable(self.provided_channel(params)?, &name)?,
+        ))
+    }
+
+    fn provided_channel(&self, params: Params<'_>) -> Result<ChannelKey, Refused> {
+        let key = self.channel_ids.get(&*params.text("channelId")).copied();
+        key.ok_or_else(|| refuse_as(404, "Channel Not Found", "Provided channel was not found"))
+    }
+
+    pub(crate) fn get_channel_variables(&self, params: Params<'_>) -> Outcome {
+        let names = variable_names(params)?;
+        let key = self.provided_channel(params)?;
+        let mut values = Vec::new();
+        for name in names {
+            let value = self.read_variable(key, &name)?;
+            values.push((name, value));
+        }
+        ok(values_json(&values))
+    }
+
+    pub(crate) fn set_channel_variable(&mut self, params: Params<'_>) -> Outcome {
+        let key = self.stasis_channel(params)?;
+        let name = params.given("variable").ok_or_else(name_required)?;
+        let value = params.0.parameters.text("value");
+        self.write_variable(key, &name, value.as_deref(), params.truth("report_events"));
+        no_content()
+    }
+
+    pub(crate) fn set_channel_variables(&mut self, params: Params<'_>) -> Outcome {
+        let key = self.provided_channel(params)?;
+        self.stasis_channel(params)?;
+        for (name, value, reported) in required_settings(params)? {
+            self.write_variable(key, &name, Some(&value), reported);
+        }
+        no_content()
+    }
+
+    pub(crate) fn get_bridge_variable(&self, params: Params<'_>) -> Outcome {
+        let key = self.bridge_of(params)?;
+        let name = params.given("variable").ok_or_else(name_required)?;
+        let value = self.bridge_variable(key, &name);
+        ok(value_json(&value.ok_or_else(|| {
+            refuse(404, "Provided variable was not found")
+        })?))
+    }
+
+    fn bridge_variable(&self, key: BridgeKey, name: &str) -> Option<String> {
+        self.bridges
+            .get(key)?
+            .variables
+            .get(name)
+            .map(str::to_owned)
+    }
+
+    pub(crate) fn get_bridge_variables(&self, params: Params<'_>) -> Outcome {
+        let key = self.bridge_ids.get(&*params.text("bridgeId")).copied();
+        let key =
+            key.ok_or_else(|| refuse_as(404, "Bridge Not Found", "Provided bridge was not found"))?;
+        let mut values = Vec::new();
+        for name in variable_names(params)? {
+            let value = self
+                .bridge_variable(key, &name)
+                .ok_or_else(variable_not_found)?;
+            values.push((name, value));
+        }
+        ok(values_json(&values))
+    }
+
+    pub(crate) fn set_bridge_variable(&mut self, params: Params<'_>) -> Outcome {
+        let key = self.bridge_of(params)?;
+        let name = params.given("variable").ok_or_else(name_required)?;
+        let settings = [(
+            name.into_owned(),
+            params.text("value").into_owned(),
+            params.truth("report_events"),
+        )];
+        self.write_bridge_variables(key, &settings);
+        no_content()
+    }
+
+    pub(crate) fn set_bridge_variables(&mut self, params: Params<'_>) -> Outcome {
+        let key = self.bridge_of(params)?;
+        let settings = required_settings(params)?;
+        self.write_bridge_variables(key, &settings);
+        no_content()
+    }
+
+    pub(crate) fn write_bridge_variables(&mut self, key: BridgeKey, settings: &[Setting]) {
+        if let Some(bridge) = self.bridges.get_mut(key) {
+            for (name, value, reported) in settings {
+                bridge.variables.set(name, value, *reported);
+            }
+        }
+    }
+
+    pub(crate) fn get_global_variable(&self, params: Params<'_>) -> Outcome {
+        let name = params.given("variable").ok_or_else(name_required)?;
+        let name = name
+            .strip_prefix("GLOBAL(")
+            .and_then(|name| name.strip_suffix(')'))
+            .unwrap_or(&name);
+        ok(value_json(
+            self.options.globals.get(name).map_or("", String::as_str),
+        ))
+    }
+
+    pub(crate) fn set_global_variable(&mut self, params: Params<'_>) -> Outcome {
+        let name = params.given("variable").ok_or_else(name_required)?;
+        let name = name
+            .strip_prefix("GLOBAL(")
+            .and_then(|name| name.strip_suffix(')'))
+            .unwrap_or(&name);
+        if !name.contains('(') {
+            self.options
+                .globals
+                .insert(name.to_owned(), params.text("value").into_owned());
+        }
+        no_content()
+    }
+}
+
+fn variable_names(params: Params<'_>) -> Result<Vec<String>, Refused> {
+    let names: Vec<_> = params
+        .list("variables")
+        .into_iter()
+        .filter(|name| !name.is_empty())
+        .collect();
+    if names.is_empty() {
+        Err(refuse(400, "At least one variable name is required"))
+    } else {
+        Ok(names)
+    }
+}
+
+fn required_settings(params: Params<'_>) -> Result<Vec<Setting>, Refused> {
+    if params.has("variables") {
+        return read_settings(params.value("variables"));
+    }
+    let known = |name: &str| params.0.operation.parameter(name).is_some();
+    let other_body = params.0.parameters.iter().any(|(name, _)| !known(name));
+    let message = if other_body {
+        "The 'variables' field must be a JSON object"
+    } else {
+        "The 'variables' field is required"
+    };
+    Err(refuse(400, message))
+}
+
+fn set_party(party: &mut Party, argument: &str, value: &str) {
+    match argument {
+        "num" | "number" => value.clone_into(&mut party.number),
+        "name" => value.clone_into(&mut party.name),
+        "all" => *party = Party::parse(value),
+        _ => {}
+    }
+}
