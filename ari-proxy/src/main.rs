@@ -35,9 +35,9 @@ fn start_log(settings: &Settings) {
         .with_env_filter(filter)
         .with_writer(std::io::stderr);
     if settings.log_json {
-        log.json().init()
+        log.json().init();
     } else {
-        log.init()
+        log.init();
     }
 }
 

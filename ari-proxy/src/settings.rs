@@ -58,7 +58,7 @@ pub struct Flags {
     )]
     password: Option<SecretString>,
 
-    /// URL of the ARI [default: http://localhost:8088/ari]
+    /// URL of the ARI, `http://localhost:8088/ari` unless it is set
     #[arg(
         long,
         alias = "ari.http_url",
@@ -68,7 +68,7 @@ pub struct Flags {
     )]
     http_url: Option<String>,
 
-    /// URL of its event WebSocket [default: made of the HTTP URL]
+    /// URL of its event WebSocket, made of the HTTP URL unless it is set
     #[arg(
         long,
         alias = "ari.websocket_url",
@@ -78,7 +78,7 @@ pub struct Flags {
     )]
     websocket_url: Option<String>,
 
-    /// NATS servers, separated by commas [default: nats://127.0.0.1:4222]
+    /// NATS servers, separated by commas, `nats://127.0.0.1:4222` unless it is set
     #[arg(
         long,
         alias = "nats.url",
@@ -132,7 +132,7 @@ pub struct Flags {
     #[arg(long, value_name = "FILE", env = "NATS_KEY", requires = "nats_cert")]
     nats_key: Option<PathBuf>,
 
-    /// Beginning of all NATS subjects, its dot included [default: ari.]
+    /// Beginning of all NATS subjects, its dot included, ari. unless it is set
     #[arg(long, value_name = "PREFIX", env = "ARI_PROXY_PREFIX")]
     prefix: Option<String>,
 
@@ -140,7 +140,7 @@ pub struct Flags {
     #[arg(long, value_name = "ID", env = "ARI_PROXY_NODE_ID")]
     node_id: Option<String>,
 
-    /// Seconds between two announcements [default: 10]
+    /// Seconds between two announcements, 10 unless it is set
     #[arg(long, value_name = "SECONDS", env = "ARI_PROXY_ANNOUNCE_EVERY", value_parser = clap::value_parser!(u64).range(1..))]
     announce_every: Option<u64>,
 
@@ -241,15 +241,21 @@ impl Settings {
         let username = flags.username.or(file.ari.username);
         let username = username
             .context("no user name: set --username or ARI_USERNAME to a user of ari.conf")?;
-        let password = flags.password.or(file.ari.password.map(SecretString::from));
+        let password = flags
+            .password
+            .or_else(|| file.ari.password.map(SecretString::from));
         let password =
             password.context("no password: set ARI_PASSWORD to the password of that user")?;
         let wait = flags.wait || file.wait.unwrap_or_default();
         let table = NatsTable {
             url: flags.messagebus_url.or(flags.nats_url).or(file.nats.url),
             user: flags.nats_user.or(file.nats.user),
-            password: flags.nats_password.map(reveal).or(file.nats.password),
-            token: flags.nats_token.map(reveal).or(file.nats.token),
+            password: flags
+                .nats_password
+                .as_ref()
+                .map(reveal)
+                .or(file.nats.password),
+            token: flags.nats_token.as_ref().map(reveal).or(file.nats.token),
             creds: flags.nats_creds.or(file.nats.creds),
             ca: flags.nats_ca.or(file.nats.ca),
             cert: flags.nats_cert.or(file.nats.cert),
@@ -300,7 +306,7 @@ impl fmt::Debug for Settings {
     }
 }
 
-fn reveal(secret: SecretString) -> String {
+fn reveal(secret: &SecretString) -> String {
     secret.expose_secret().to_owned()
 }
 
@@ -328,7 +334,7 @@ fn nats_options(table: NatsTable) -> Result<NatsOptions> {
     }
     match (table.cert, table.key) {
         (Some(cert), Some(key)) => {
-            options = options.client_certificate(cert, key).require_tls(true)
+            options = options.client_certificate(cert, key).require_tls(true);
         }
         (None, None) => {}
         _ => bail!(
