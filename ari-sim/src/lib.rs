@@ -1,5 +1,13 @@
 #![doc = include_str!("../README.md")]
 
+mod http;
+mod simulator;
 pub mod world;
 
-pub use world::{CallRecord, CallScript, Cue, SimTime, World, WorldOptions};
+pub use self::{
+    http::Server,
+    simulator::{Fault, Simulator, SimulatorBuilder},
+    world::{
+        CallRecord, CallScript, CallTotals, Cue, HangupParty, Phone, SimTime, World, WorldOptions,
+    },
+};

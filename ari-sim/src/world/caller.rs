@@ -88,7 +88,7 @@ impl World {
         interval: Duration,
     ) {
         self.advance(now);
-        self.calls.totals.waiting += count;
+        self.calls.totals.waiting = self.calls.totals.waiting.saturating_add(count);
         self.place_next(Batch {
             script: script.into(),
             left: count,

@@ -1,0 +1,100 @@
+//! Control of the simulator over HTTP: callers to be placed, and what they saw.
+
+use std::{sync::Arc, time::Duration};
+
+use axum::{
+    Router,
+    body::Bytes,
+    extract::State,
+    routing::{get, post},
+};
+use serde::Deserialize;
+use serde_json::json;
+
+use super::rest::{self, Answer};
+use crate::{simulator::Runtime, world::CallScript};
+
+/// Most calls that one request may place at once.
+const MAX_AT_ONCE: u64 = 100_000;
+
+/// Calls to be placed.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Order {
+    #[serde(default = "one")]
+    count: u64,
+    /// Calls a second; without it all at once.
+    #[serde(default)]
+    rate: Option<f64>,
+    script: CallScript,
+}
+
+const fn one() -> u64 {
+    1
+}
+
+pub(crate) fn routes() -> Router<Arc<Runtime>> {
+    Router::new()
+        .route("/sim/calls", get(calls).post(place))
+        .route("/sim/totals", get(totals))
+        .route("/sim/channels", get(channels))
+        .route("/sim/drop-websockets", post(drop_websockets))
+}
+
+fn reply(value: &impl serde::Serialize) -> Answer {
+    match serde_json::to_vec(value) {
+        Ok(body) => rest::with_body(200, "OK", "application/json", Bytes::from(body)),
+        Err(error) => rest::refusal(500, "Internal Server Error", &error.to_string()),
+    }
+}
+
+async fn place(State(runtime): State<Arc<Runtime>>, body: Bytes) -> Answer {
+    let order: Order = match serde_json::from_slice(&body) {
+        Ok(order) => order,
+        Err(error) => {
+            return rest::refusal(
+                400,
+                "Bad Request",
+                &format!("no calls can be placed: {error}"),
+            );
+        }
+    };
+    if order.script.application.is_empty() {
+        return rest::refusal(400, "Bad Request", "script.application must be given");
+    }
+    if order.rate.is_none() && order.count > MAX_AT_ONCE {
+        let message = "more than 100000 calls need a rate";
+        return rest::refusal(400, "Bad Request", message);
+    }
+    let interval = match order.rate {
+        None => Duration::ZERO,
+        Some(rate) if rate > 0.0 => {
+            Duration::try_from_secs_f64(1.0 / rate).unwrap_or(Duration::MAX)
+        }
+        Some(_) => return rest::refusal(400, "Bad Request", "rate must be above 0"),
+    };
+    runtime.with_world(|world, now| world.place_calls(now, order.script, order.count, interval));
+    totals(State(runtime)).await
+}
+
+async fn calls(State(runtime): State<Arc<Runtime>>) -> Answer {
+    let records: Vec<_> = runtime.with_world(|world, _| world.call_records().cloned().collect());
+    reply(&records)
+}
+
+async fn totals(State(runtime): State<Arc<Runtime>>) -> Answer {
+    reply(&runtime.with_world(|world, _| world.call_totals()))
+}
+
+async fn channels(State(runtime): State<Arc<Runtime>>) -> Answer {
+    let (channels, bridges) =
+        runtime.with_world(|world, _| (world.channel_count(), world.bridge_count()));
+    reply(
+        &json!({ "channels": channels, "bridges": bridges, "websockets": runtime.websocket_count() }),
+    )
+}
+
+async fn drop_websockets(State(runtime): State<Arc<Runtime>>) -> Answer {
+    runtime.drop_websockets();
+    totals(State(runtime)).await
+}

@@ -1,0 +1,83 @@
+//! ARI over HTTP and WebSocket.
+
+mod admin;
+mod auth;
+mod events;
+mod listener;
+mod rest;
+
+use std::{net::SocketAddr, sync::Arc};
+
+use axum::{Router, extract::DefaultBodyLimit, routing};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use self::listener::{Connection, CutListener};
+use crate::simulator::Runtime;
+
+/// A server of a [`Simulator`](crate::Simulator). Dropping it stops it: it refuses connections, and
+/// cuts those that it has.
+#[derive(Debug)]
+pub struct Server {
+    address: SocketAddr,
+    stopped: CancellationToken,
+    ended: CancellationToken,
+}
+
+impl Server {
+    /// The address that it listens on.
+    pub const fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The URL of ARI.
+    pub fn url(&self) -> String {
+        format!("http://{}/ari", self.address)
+    }
+
+    /// Stops it: cuts all connections without a goodbye, and refuses new ones.
+    ///
+    /// Afterwards the address can be served again.
+    ///
+    /// # Cancel safety
+    /// When the future is dropped it stops nevertheless.
+    pub async fn stop(self) {
+        self.stopped.cancel();
+        self.ended.cancelled().await;
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.stopped.cancel();
+    }
+}
+
+pub(crate) async fn serve(runtime: &Arc<Runtime>, address: SocketAddr) -> std::io::Result<Server> {
+    let listener = TcpListener::bind(address).await?;
+    let address = listener.local_addr()?;
+    let stopped = runtime.stopped.child_token();
+    let ended = CancellationToken::new();
+    let listener = CutListener::new(listener, stopped.clone());
+    let app = Router::new()
+        .merge(admin::routes())
+        .route("/ari/events", routing::any(events::upgrade))
+        .fallback(rest::handle)
+        .layer(DefaultBodyLimit::disable())
+        .with_state(Arc::clone(runtime));
+    let service = app.into_make_service_with_connect_info::<Connection>();
+    let (until, over) = (stopped.clone(), ended.clone().drop_guard());
+    runtime.tracker.spawn(async move {
+        let _over = over;
+        // Not the graceful end of axum: what is being answered is to be cut as well.
+        let serving = axum::serve(listener, service).into_future();
+        if let Some(Err(error)) = until.run_until_cancelled(serving).await {
+            tracing::error!(%error, "the server ended");
+        }
+    });
+    Ok(Server {
+        address,
+        stopped,
+        ended,
+    })
+}

@@ -1,0 +1,119 @@
+//! `ari-sim`: a simulated Asterisk as a program.
+
+use std::{net::IpAddr, process::ExitCode, time::Duration};
+
+use anyhow::{Context, Result, ensure};
+use ari_sim::{CallScript, Simulator, WorldOptions, world::Dialplan};
+use clap::Parser;
+use tokio::{
+    io::AsyncWriteExt,
+    signal::unix::{SignalKind, signal},
+};
+use tracing_subscriber::EnvFilter;
+
+/// A simulated Asterisk: ARI over HTTP and WebSocket, without a PBX behind it.
+#[derive(Debug, Parser)]
+#[command(version, about)]
+struct Args {
+    /// Port to listen on; 0 takes a free one.
+    #[arg(long, default_value_t = 8088)]
+    port: u16,
+
+    /// Address to listen on.
+    #[arg(long, default_value = "127.0.0.1")]
+    bind: IpAddr,
+
+    /// User name of ARI.
+    #[arg(long, default_value = "asterisk")]
+    username: String,
+
+    /// Password of ARI.
+    #[arg(
+        long,
+        env = "ARI_SIM_PASSWORD",
+        hide_env_values = true,
+        default_value = "asterisk"
+    )]
+    password: String,
+
+    /// Entity id of the Asterisk.
+    #[arg(long, default_value = "02:00:00:00:00:01")]
+    asterisk_id: String,
+
+    /// Lets every sound be this long, in milliseconds, also those that no Asterisk comes with.
+    #[arg(long, value_name = "MS")]
+    sound_ms: Option<u64>,
+
+    /// File with a dialplan for the far halves of Local channels, as in extensions.conf.
+    #[arg(long, value_name = "FILE")]
+    dialplan: Option<std::path::PathBuf>,
+
+    /// Application that callers call.
+    #[arg(long, requires = "calls_per_second")]
+    app: Option<String>,
+
+    /// How many callers call each second.
+    #[arg(long, requires = "app", value_name = "N")]
+    calls_per_second: Option<f64>,
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn"));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .init();
+    match run(Args::parse()).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!("{error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(args: Args) -> Result<()> {
+    let mut options = WorldOptions::default().asterisk_id(args.asterisk_id);
+    if let Some(millis) = args.sound_ms {
+        options = options.every_sound(Duration::from_millis(millis));
+    }
+    if let Some(path) = args.dialplan {
+        let text = std::fs::read_to_string(&path)
+            .with_context(|| format!("cannot read {}", path.display()))?;
+        options = options
+            .dialplan(Dialplan::parse(&text).with_context(|| format!("in {}", path.display()))?);
+    }
+    let simulator = Simulator::builder()
+        .options(options)
+        .user(args.username, args.password)
+        .start();
+    let server = simulator
+        .serve((args.bind, args.port))
+        .await
+        .with_context(|| {
+            format!(
+                "cannot listen on {}:{}: choose another --port or --bind",
+                args.bind, args.port
+            )
+        })?;
+    if let (Some(app), Some(rate)) = (args.app, args.calls_per_second) {
+        ensure!(rate > 0.0, "--calls-per-second must be above 0");
+        let interval = Duration::try_from_secs_f64(1.0 / rate).unwrap_or(Duration::MAX);
+        simulator.place_calls(CallScript::new(app), u64::MAX, interval);
+    }
+    let mut out = tokio::io::stdout();
+    out.write_all(format!("ari-sim listens on {}\n", server.url()).as_bytes())
+        .await?;
+    out.flush().await?;
+    let (mut terminate, mut interrupt) = (
+        signal(SignalKind::terminate())?,
+        signal(SignalKind::interrupt())?,
+    );
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    simulator.stop().await;
+    Ok(())
+}

@@ -1,0 +1,277 @@
+//! A world that runs: with a clock, with clients in process, and with servers.
+
+mod client;
+mod faults;
+mod runtime;
+mod session;
+
+use std::{
+    net::SocketAddr,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+use ari_core::{Ari, AriClient, Request, Response, subject};
+use bytes::Bytes;
+
+pub use self::faults::Fault;
+pub(crate) use self::{
+    runtime::{Runtime, User},
+    session::{Sink, SocketSink},
+};
+use crate::{
+    http::{self, Server},
+    world::{CallRecord, CallScript, CallTotals, SimTime, World, WorldOptions},
+};
+
+/// Events that a slow WebSocket may have waiting before it is dropped.
+const SOCKET_QUEUE: usize = 4_096;
+
+/// How long one write to a WebSocket may take, as in Asterisk.
+const WRITE_TIMEOUT: Duration = Duration::from_millis(100);
+
+/// Sets a [`Simulator`] up.
+#[derive(Clone, Debug)]
+#[must_use = "a builder does nothing until it is started"]
+pub struct SimulatorBuilder {
+    options: WorldOptions,
+    beginning: Option<i64>,
+    users: Vec<User>,
+    socket_queue: usize,
+    write_timeout: Duration,
+}
+
+impl SimulatorBuilder {
+    /// Sets the entity id of the Asterisk.
+    pub fn asterisk_id(mut self, id: impl Into<String>) -> Self {
+        self.options.asterisk_id = id.into();
+        self
+    }
+
+    /// Sets how the world is: sounds, dialplan, phones.
+    pub fn options(mut self, options: WorldOptions) -> Self {
+        self.options = options;
+        self
+    }
+
+    /// Sets the time at which the world begins, in milliseconds since 1970, instead of now.
+    pub const fn beginning(mut self, unix_millis: i64) -> Self {
+        self.beginning = Some(unix_millis);
+        self
+    }
+
+    /// Lets this user in over HTTP; the first one takes the place of `asterisk`/`asterisk`.
+    pub fn user(mut self, name: impl Into<String>, password: impl Into<String>) -> Self {
+        self.users.push(User::new(name, password, false));
+        self
+    }
+
+    /// Lets this user in over HTTP to read only.
+    pub fn read_only_user(mut self, name: impl Into<String>, password: impl Into<String>) -> Self {
+        self.users.push(User::new(name, password, true));
+        self
+    }
+
+    /// Sets how many events a slow WebSocket may have waiting before it is dropped.
+    pub const fn socket_queue(mut self, events: usize) -> Self {
+        self.socket_queue = events;
+        self
+    }
+
+    /// Sets how long one write to a WebSocket may take before it is dropped.
+    pub const fn write_timeout(mut self, limit: Duration) -> Self {
+        self.write_timeout = limit;
+        self
+    }
+
+    /// Starts it. Needs a tokio runtime.
+    #[must_use]
+    pub fn start(self) -> Simulator {
+        let mut options = self.options;
+        let now = || {
+            let since = SystemTime::now()
+                .duration_since(SystemTime::UNIX_EPOCH)
+                .unwrap_or_default();
+            i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+        };
+        options.beginning = self.beginning.unwrap_or_else(now);
+        let mut users = self.users;
+        if users.iter().all(User::is_read_only) {
+            users.push(User::new("asterisk", "asterisk", false));
+        }
+        let limits = runtime::Limits {
+            socket_queue: self.socket_queue.max(1),
+            write_timeout: self.write_timeout,
+        };
+        let runtime = Runtime::start(World::new(options), users, limits);
+        Simulator {
+            owner: Arc::new(Owner(runtime)),
+        }
+    }
+}
+
+/// Stops the simulator when its last clone is dropped.
+#[derive(Debug)]
+struct Owner(Arc<Runtime>);
+
+impl Drop for Owner {
+    fn drop(&mut self) {
+        self.0.stop();
+    }
+}
+
+/// A simulated Asterisk that runs.
+///
+/// A clone is the same one; when the last is dropped it stops, and its servers and clients with it.
+/// Its time is tokio's, so that it can be paused.
+#[derive(Clone, Debug)]
+pub struct Simulator {
+    owner: Arc<Owner>,
+}
+
+impl Simulator {
+    /// Starts to set one up.
+    pub fn builder() -> SimulatorBuilder {
+        SimulatorBuilder {
+            options: WorldOptions::default(),
+            beginning: None,
+            users: Vec::new(),
+            socket_queue: SOCKET_QUEUE,
+            write_timeout: WRITE_TIMEOUT,
+        }
+    }
+
+    fn runtime(&self) -> &Arc<Runtime> {
+        &self.owner.0
+    }
+
+    /// The entity id of the Asterisk.
+    pub fn asterisk_id(&self) -> &str {
+        self.runtime().asterisk_id()
+    }
+
+    /// Connects in process as an application.
+    ///
+    /// # Errors
+    /// The name cannot be that of an application on every transport.
+    pub fn connect(&self, application: &str) -> ari_core::Result<Ari> {
+        self.client(application).map(Ari::new)
+    }
+
+    /// Connects in process as an application, without the front.
+    ///
+    /// # Errors
+    /// As [`connect`](Self::connect).
+    pub fn client(&self, application: &str) -> ari_core::Result<Arc<dyn AriClient>> {
+        subject::validate(subject::NameRole::Application, application)?;
+        Ok(Arc::new(client::Client::connect(
+            self.runtime(),
+            application,
+            false,
+        )))
+    }
+
+    /// Connects in process as an application that hears of everything, as with `subscribeAll`.
+    ///
+    /// # Errors
+    /// As [`connect`](Self::connect).
+    pub fn client_to_all(&self, application: &str) -> ari_core::Result<Arc<dyn AriClient>> {
+        subject::validate(subject::NameRole::Application, application)?;
+        Ok(Arc::new(client::Client::connect(
+            self.runtime(),
+            application,
+            true,
+        )))
+    }
+
+    /// Serves ARI over HTTP and WebSocket at an address; port 0 takes a free one.
+    ///
+    /// # Errors
+    /// The address cannot be listened on.
+    pub async fn serve(&self, address: impl Into<SocketAddr>) -> std::io::Result<Server> {
+        http::serve(self.runtime(), address.into()).await
+    }
+
+    /// Does an operation, as if it came from nobody.
+    pub async fn request(&self, request: &Request) -> Response {
+        self.runtime().perform(request).await
+    }
+
+    /// Looks at the world, or changes it, at its present time.
+    pub fn with_world<R>(&self, action: impl FnOnce(&mut World, SimTime) -> R) -> R {
+        self.runtime().with_world(action)
+    }
+
+    /// Lets a caller call; gives the number of the call.
+    pub fn place_call(&self, script: impl Into<Arc<CallScript>>) -> u64 {
+        self.with_world(|world, now| world.place_call(now, script))
+    }
+
+    /// Lets so many callers call, one after the other.
+    pub fn place_calls(&self, script: impl Into<Arc<CallScript>>, count: u64, interval: Duration) {
+        self.with_world(|world, now| world.place_calls(now, script, count, interval));
+    }
+
+    /// The records of calls: of those that ended, oldest first, then of those that go on.
+    pub fn call_records(&self) -> Vec<CallRecord> {
+        self.with_world(|world, _| world.call_records().cloned().collect())
+    }
+
+    /// What became of all calls.
+    pub fn call_totals(&self) -> CallTotals {
+        self.with_world(|world, _| world.call_totals())
+    }
+
+    /// Waits until no call is active or to be placed.
+    ///
+    /// # Cancel safety
+    /// Nothing is lost when the future is dropped.
+    pub async fn calls_ended(&self) {
+        self.runtime().calls_ended().await;
+    }
+
+    /// Lets the far side of a channel press a digit for 100 ms; says whether there is such a channel.
+    pub fn press(&self, channel: &str, digit: char) -> bool {
+        self.with_world(|world, now| world.press(now, channel, digit, Duration::from_millis(100)))
+    }
+
+    /// Sends an event as it is to an application; says whether the application is connected.
+    pub fn inject_event(&self, application: &str, event: impl Into<Bytes>) -> bool {
+        self.with_world(|world, _| world.inject_event(application, event))
+    }
+
+    /// Cuts the TCP connection of each WebSocket, without a close frame.
+    pub fn drop_websockets(&self) {
+        self.runtime().drop_websockets();
+    }
+
+    /// How many sockets for events are open.
+    pub fn websocket_count(&self) -> usize {
+        self.runtime().websocket_count()
+    }
+
+    /// Holds all answers back until [`resume_answers`](Self::resume_answers); operations are done
+    /// nevertheless.
+    pub fn stall_answers(&self) {
+        self.runtime().faults.stall(true);
+    }
+
+    /// Lets the answers go that were held back, and those to come.
+    pub fn resume_answers(&self) {
+        self.runtime().faults.stall(false);
+    }
+
+    /// Lets something go wrong with the next request; several wait for one request each.
+    pub fn fail_next(&self, fault: Fault) {
+        self.runtime().faults.push(fault);
+    }
+
+    /// Stops it in good order: servers, sockets, clients.
+    ///
+    /// # Cancel safety
+    /// When the future is dropped it stops nevertheless.
+    pub async fn stop(&self) {
+        self.runtime().stop();
+        self.runtime().ended().await;
+    }
+}
