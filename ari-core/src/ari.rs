@@ -193,8 +193,8 @@ impl Ari {
     /// The connection could not be ended in good order; it is ended all the same.
     ///
     /// # Cancel safety
-    /// The scope is closed when the call returns its future for the first time; dropping that future
-    /// then ends the connection at once.
+    /// The scope is closed as soon as the future is polled; dropping it after that may leave the end of
+    /// the connection to the last drop of this client.
     pub async fn close(&self) -> Result<()> {
         self.scope.close().await
     }

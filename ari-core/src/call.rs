@@ -59,7 +59,7 @@ impl Call {
         {
             let scope = self.through.scope()?;
             let client = scope.client();
-            if self.request.target.asterisk_id.is_none() {
+            if self.request.target.asterisk_id.is_none() && !self.is_about_something() {
                 client.place(&mut self.request.target);
             }
             if self.request.operation.parameter("app").is_some() && !self.is_destined() {
@@ -83,8 +83,22 @@ impl Call {
         }
         let through = self.through.narrowed(&self.request.target);
         let (latch, wait) = endings::latch(&through, kind, &id)?;
-        wait.ready().await?;
+        through.ready(wait).await?;
         Ok(Some(latch))
+    }
+
+    /// Whether it works on something that exists: then it has to go where that is.
+    fn is_about_something(&self) -> bool {
+        let request = &self.request;
+        let creates = request.operation.creates.as_ref();
+        request
+            .operation
+            .concerns
+            .iter()
+            .filter(|(_, parameter)| creates.is_none_or(|creates| creates.id != *parameter))
+            // The second half of a `Local` channel is created as well.
+            .filter(|(_, parameter)| *parameter != "otherChannelId")
+            .any(|(_, parameter)| request.parameters.texts(parameter).any(|id| !id.is_empty()))
     }
 
     /// Whether it says what becomes of the new channel.

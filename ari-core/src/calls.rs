@@ -185,7 +185,7 @@ pub(crate) async fn subscribe(through: &Through) -> Result<Calls> {
     };
     // The events must flow before the first call is taken: what happens to it next is not missed then.
     let kept = events.registration;
-    events.wait.ready().await?;
+    through.ready(events.wait).await?;
     let queue = Arc::new(CallQueue::new(WAITING_CALLS));
     let calls = {
         let scope = through.scope()?;
@@ -202,7 +202,7 @@ pub(crate) async fn subscribe(through: &Through) -> Result<Calls> {
             .ok_or(Error::Closed)?
     };
     let registration = calls.registration;
-    calls.wait.ready().await?;
+    through.ready(calls.wait).await?;
     Ok(Calls {
         queue,
         registration,

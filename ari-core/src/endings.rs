@@ -204,24 +204,33 @@ const FIRST_PAUSE: Duration = Duration::from_millis(100);
 /// Longest pause between two questions.
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
-/// Waits until Asterisk no longer knows an entity, by asking again and again.
-pub(crate) async fn until_gone(through: Through, entity: Entity) -> Result<()> {
+/// Asks until it is known whether Asterisk still knows an entity; one that left the application is asked
+/// for until it is gone, since no event may tell.
+///
+/// Gives `true` once it is gone, and the event of its end had the time to come.
+pub(crate) async fn is_gone(through: Through, entity: Entity, left: bool) -> Result<bool> {
     let mut pause = FIRST_PAUSE;
-    while exists(&through, &entity).await? {
-        sleep(&through, pause).await?;
+    loop {
+        match exists(&through, &entity).await? {
+            Some(false) => break,
+            Some(true) if !left => return Ok(false),
+            _ => sleep(&through, pause).await?,
+        }
         pause = (pause * 2).min(LONGEST_PAUSE);
     }
-    Ok(())
+    // Answers and events come by different ways: the last event may still be on its own.
+    sleep(&through, GRACE).await?;
+    Ok(true)
 }
 
-/// Asks whether an entity exists; where nobody can tell, it is taken to.
-async fn exists(through: &Through, entity: &Entity) -> Result<bool> {
+/// Asks whether an entity exists; `None` where nobody can tell.
+async fn exists(through: &Through, entity: &Entity) -> Result<Option<bool>> {
     let (operation, parameter) = match entity.kind {
         EntityKind::Channel => (channels::Get::SPEC, "channelId"),
         EntityKind::Bridge => (bridges::Get::SPEC, "bridgeId"),
         EntityKind::Playback => (playbacks::Get::SPEC, "playbackId"),
         EntityKind::LiveRecording => (recordings::GetLive::SPEC, "recordingName"),
-        _ => return Ok(true),
+        _ => return Ok(Some(true)),
     };
     let request = Request::new(operation, through.target().clone()).with(parameter, &*entity.id);
     let answer = through
@@ -229,9 +238,9 @@ async fn exists(through: &Through, entity: &Entity) -> Result<bool> {
         .await
         .and_then(|response| response.into_success(operation));
     match answer {
-        Ok(_) => Ok(true),
+        Ok(_) => Ok(Some(true)),
         Err(Error::Closed) => Err(Error::Closed),
-        Err(error) => Ok(!error.is_not_found()),
+        Err(error) => Ok(error.is_not_found().then_some(false)),
     }
 }
 
@@ -253,12 +262,17 @@ pub(crate) async fn wait(
     let mut seen = latch.watch();
     // A latch that was there before the entity missed nothing; one that came later must ask at once.
     let mut pause = if late { Duration::ZERO } else { GRACE };
+    let mut doubts = 0;
     loop {
         match &*seen.borrow_and_update() {
             Seen::Ended(event) => return Ok(Outcome::Ended(event.clone())),
             Seen::Closed => return Err(Error::Closed),
-            Seen::Doubt(_) | Seen::Left(_) => pause = pause.min(FIRST_PAUSE),
-            Seen::Nothing => {}
+            // Only a new doubt makes the wait ask soon; the pauses after it grow again.
+            Seen::Doubt(count) | Seen::Left(count) if *count > doubts => {
+                doubts = *count;
+                pause = pause.min(FIRST_PAUSE);
+            }
+            Seen::Doubt(_) | Seen::Left(_) | Seen::Nothing => {}
         }
         let asked = {
             let changed = std::pin::pin!(seen.changed());
@@ -269,7 +283,7 @@ pub(crate) async fn wait(
             }
         };
         if asked {
-            if !exists(through, entity).await? {
+            if exists(through, entity).await? == Some(false) {
                 return last_word(through, entity, &mut seen).await;
             }
             pause = (pause * 2).clamp(FIRST_PAUSE, LONGEST_PAUSE);

@@ -176,9 +176,9 @@ pub fn sample(body: &[u8]) -> String {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Refusal {
-    /// Operation, as in `POST /channels`.
-    pub operation: &'static str,
-    /// Path template.
+    /// HTTP method of the operation.
+    pub method: &'static str,
+    /// Path template of the operation.
     pub path: &'static str,
     /// HTTP status.
     pub status: u16,
@@ -197,7 +197,7 @@ impl Refusal {
         body: &[u8],
     ) -> Self {
         Self {
-            operation: operation.method.as_str(),
+            method: operation.method.as_str(),
             path: operation.path,
             status,
             reason: reason.into(),
@@ -222,7 +222,7 @@ impl fmt::Display for Refusal {
         write!(
             f,
             "{} {} was refused: {} {}",
-            self.operation, self.path, self.status, self.reason
+            self.method, self.path, self.status, self.reason
         )?;
         if self.message.is_empty() || *self.message == *self.reason {
             Ok(())

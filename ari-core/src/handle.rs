@@ -383,7 +383,7 @@ macro_rules! endings {
                     return endings::wait(&self.through, &self.entity, latch, false).await;
                 }
                 let (latch, wait) = endings::latch(&self.through, self.entity.kind, &self.entity.id)?;
-                wait.ready().await?;
+                self.through.ready(wait).await?;
                 endings::wait(&self.through, &self.entity, &latch, true).await
             }
         }

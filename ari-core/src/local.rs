@@ -150,6 +150,11 @@ impl LocalEvents {
         self.dialogs().release(dialog);
     }
 
+    /// How many bindings of entities to dialogs there are.
+    pub fn bindings(&self) -> usize {
+        self.dialogs().len()
+    }
+
     /// Hands an event to everybody whom it concerns.
     pub fn deliver(&self, event: &Event) {
         let dialogs = {

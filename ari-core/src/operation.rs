@@ -1,6 +1,6 @@
 //! What is known of an ARI operation: its path, its parameters, what it creates.
 
-use std::fmt;
+use std::{borrow::Cow, fmt};
 
 use crate::{entity::EntityKind, request::Request};
 
@@ -137,6 +137,14 @@ impl OperationSpec {
         self.parameters
             .iter()
             .find(|parameter| parameter.name == name)
+    }
+
+    /// The name of a parameter, without a copy where it is known.
+    pub(crate) fn name_of(&self, name: &str) -> Cow<'static, str> {
+        self.parameter(name).map_or_else(
+            || Cow::Owned(name.to_owned()),
+            |parameter| Cow::Borrowed(parameter.name),
+        )
     }
 
     /// Whether sending it twice does no more than sending it once.

@@ -166,8 +166,9 @@ impl Request {
                 .map_or(Location::Query, |spec| spec.location)
             {
                 Location::Path => {}
-                Location::Query => query.push((name, value)),
-                Location::Body => {
+                Location::Query if !value.is_object() => query.push((name, value)),
+                // What no query can carry goes into the body, too.
+                Location::Query | Location::Body => {
                     body.insert(name.to_owned(), value.clone());
                 }
                 Location::WholeBody => whole_body = Some(value),
@@ -269,10 +270,12 @@ impl Request {
             }
         } else if let Some(Value::Object(members)) = body {
             for (name, value) in members {
-                let name = operation
-                    .parameter(name)
-                    .map_or_else(|| Cow::Owned(name.clone()), |p| Cow::Borrowed(p.name));
-                request.parameters.set(name, value.clone());
+                match value {
+                    Value::String(text) => request.set_text(name, text.clone()),
+                    value => request
+                        .parameters
+                        .set(operation.name_of(name), value.clone()),
+                }
             }
         }
         for pair in query.split('&').filter(|pair| !pair.is_empty()) {
@@ -305,11 +308,7 @@ impl Request {
             },
             _ => Value::String(text),
         };
-        let name = spec.map_or_else(
-            || Cow::Owned(name.to_owned()),
-            |spec| Cow::Borrowed(spec.name),
-        );
-        self.parameters.set(name, value);
+        self.parameters.set(self.operation.name_of(name), value);
     }
 }
 

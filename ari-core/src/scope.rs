@@ -13,7 +13,7 @@ use crate::{
     entity::Metadata,
     error::{Error, Result},
     request::{Request, Response},
-    router::{Feed, ScopeId},
+    router::{FeedWait, ScopeId},
 };
 
 /// What the clones of one [`Ari`](crate::Ari) own together.
@@ -22,7 +22,6 @@ pub(crate) struct Scope {
     id: ScopeId,
     token: CancellationToken,
     parent: bool,
-    dialog: Option<Arc<str>>,
 }
 
 impl Scope {
@@ -41,18 +40,20 @@ impl Scope {
         parent: Option<ScopeId>,
         dialog: Option<Arc<str>>,
     ) -> Arc<Self> {
-        let (id, token) = client.router().open_scope(parent).unwrap_or_else(|| {
-            // Below a closed scope there is nothing to open: the new one is closed as well.
-            let token = CancellationToken::new();
-            token.cancel();
-            (0, token)
-        });
+        let (id, token) = client
+            .router()
+            .open_scope(parent, dialog)
+            .unwrap_or_else(|| {
+                // Below a closed scope there is nothing to open: the new one is closed as well.
+                let token = CancellationToken::new();
+                token.cancel();
+                (0, token)
+            });
         Arc::new(Self {
             client,
             id,
             token,
             parent: parent.is_some(),
-            dialog,
         })
     }
 
@@ -71,14 +72,8 @@ impl Scope {
     /// Ends the scope: its streams, its waits, its calls and its children.
     pub(crate) fn end(&self) {
         self.token.cancel();
-        self.client.router().end_scope(self.id);
-        if let Some(dialog) = &self.dialog
-            && !self
-                .client
-                .router()
-                .wants(&Feed::Dialog(Arc::clone(dialog)))
-        {
-            self.client.release_dialog(dialog);
+        for dialog in self.client.router().end_scope(self.id) {
+            self.client.release_dialog(&dialog);
         }
     }
 
@@ -154,6 +149,14 @@ impl Through {
     pub(crate) async fn gather(&self, request: Request) -> Result<Gathered<Response>> {
         let (client, token) = self.open()?;
         until_closed(&token, client.gather(request)).await
+    }
+
+    /// Waits until a feed is ready, or the scope is closed.
+    pub(crate) async fn ready(&self, feed: FeedWait) -> Result<()> {
+        let (client, token) = self.open()?;
+        // The wait must not keep the connection.
+        drop(client);
+        until_closed(&token, std::pin::pin!(feed.ready())).await
     }
 
     /// The client, without keeping its scope alive while a request runs.

@@ -5,7 +5,7 @@ use std::{
     marker::PhantomData,
     ops::Deref,
     pin::Pin,
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
     task::{Context, Poll},
 };
 
@@ -109,9 +109,12 @@ pub struct Events<V = Event> {
     _registration: Registration,
     through: Through,
     entity: Option<Entity>,
-    /// The question whether the entity still exists, after a sign that it may not.
-    question: Option<BoxFuture<'static, Result<()>>>,
-    lossy: bool,
+    /// The question whether the entity is gone, after a sign that it may be.
+    ///
+    /// The lock is never taken: it makes a stream `Sync`, which a boxed future is not.
+    question: Option<Mutex<BoxFuture<'static, Result<bool>>>>,
+    /// The entity was seen to leave the application.
+    left: bool,
     /// The last event of the entity has been taken.
     over: bool,
     end: Option<End>,
@@ -131,7 +134,7 @@ impl<V: View> Events<V> {
             through,
             entity,
             question: None,
-            lossy: false,
+            left: false,
             over: false,
             end: None,
             view: PhantomData,
@@ -154,20 +157,35 @@ impl<V: View> Events<V> {
         match item {
             Item::Event(event) => match endings::finality(entity.kind, &entity.id, event) {
                 Finality::Ends => self.over = true,
-                Finality::Leaves => self.ask(),
+                Finality::Leaves => {
+                    self.left = true;
+                    self.ask();
+                }
                 Finality::Goes => {}
             },
-            Item::Gap(_) => {
-                self.lossy = true;
-                self.ask();
-            }
-            Item::Resynced => self.ask(),
+            Item::Gap(_) | Item::Resynced => self.ask(),
         }
     }
 
     fn ask(&mut self) {
         if let Some(entity) = &self.entity {
-            self.question = Some(endings::until_gone(self.through.clone(), entity.clone()).boxed());
+            let question = endings::is_gone(self.through.clone(), entity.clone(), self.left);
+            self.question = Some(Mutex::new(question.boxed()));
+        }
+    }
+
+    /// Ends the queue where the entity was found gone; what came before the answer is still in there.
+    fn poll_question(&mut self, context: &mut Context<'_>) {
+        let Some(question) = &mut self.question else {
+            return;
+        };
+        let question = question.get_mut().unwrap_or_else(PoisonError::into_inner);
+        if let Poll::Ready(answer) = question.poll_unpin(context) {
+            self.question = None;
+            if matches!(answer, Ok(true)) {
+                let end = if self.left { End::Ended } else { End::Lost };
+                self.queue.end(end);
+            }
         }
     }
 }
@@ -180,21 +198,12 @@ impl<V: View> Stream for Events<V> {
         if this.end.is_some() {
             return Poll::Ready(None);
         }
-        // The answer is taken before the queue is: what came before it is still in there.
-        if let Some(question) = &mut this.question
-            && let Poll::Ready(answer) = question.poll_unpin(context)
-        {
-            this.question = None;
-            if answer.is_ok() {
-                this.queue
-                    .end(if this.lossy { End::Lost } else { End::Ended });
-            }
-        }
         loop {
             if this.over {
                 this.end = Some(End::Ended);
                 return Poll::Ready(None);
             }
+            this.poll_question(context);
             match std::task::ready!(this.queue.poll(context)) {
                 Taken::End(end) => {
                     this.end = Some(end);
@@ -204,10 +213,6 @@ impl<V: View> Stream for Events<V> {
                     this.note(&item);
                     if let Some(item) = see(item) {
                         return Poll::Ready(Some(item));
-                    }
-                    // A question that the item raised must be polled before this task sleeps.
-                    if this.question.is_some() {
-                        context.waker().wake_by_ref();
                     }
                 }
             }
@@ -298,7 +303,7 @@ pub(crate) async fn subscribe<V: View>(through: &Through, wanted: Wanted) -> Res
         )
     };
     let registration = subscription.registration;
-    subscription.wait.ready().await?;
+    through.ready(subscription.wait).await?;
     Ok(Events::new(
         queue,
         registration,

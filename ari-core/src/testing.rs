@@ -29,7 +29,7 @@ use crate::{
 /// let ari = fake.ari();
 /// ari.channels().handle("alice").answer().await?;
 /// assert_eq!(fake.requests()[0].to_http()?.target, "/channels/alice/answer");
-/// # ari_core::Result::Ok(())
+/// # Ok::<_, ari_core::Error>(())
 /// # }).unwrap();
 /// ```
 #[derive(Clone)]
@@ -155,6 +155,11 @@ impl Fake {
         for (_, sleeper) in due {
             let _ = sleeper.send(());
         }
+    }
+
+    /// How many entities are bound to dialogs.
+    pub fn bindings(&self) -> usize {
+        self.shared.events.bindings()
     }
 
     /// Whether the client was closed in good order.

@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeSet, HashMap},
+    hash::Hash,
     sync::Arc,
 };
 
@@ -85,12 +86,21 @@ impl FeedWait {
 
 pub(crate) type FeedNo = u32;
 
+/// Gives the memory of a table back after a mass removal.
+pub(crate) fn give_back<K: Eq + Hash, V>(table: &mut HashMap<K, V>) {
+    if table.capacity() > 64 && table.len() < table.capacity() / 4 {
+        table.shrink_to_fit();
+    }
+}
+
 #[derive(Debug)]
 struct Row {
     number: FeedNo,
     generation: u64,
     subscriptions: usize,
     paused: bool,
+    /// Nothing is on its way since it was paused.
+    drained: bool,
     state: watch::Sender<FeedState>,
 }
 
@@ -104,7 +114,7 @@ pub(crate) struct Feeds {
 
 impl Feeds {
     /// Counts one more subscription on a feed.
-    pub(crate) fn acquire(&mut self, feed: &Feed, ready: bool) -> (FeedNo, FeedWait) {
+    pub(crate) fn acquire(&mut self, feed: &Feed, ready: bool) -> FeedNo {
         if !self.rows.contains_key(feed) {
             self.generation += 1;
             self.last_number = self.last_number.wrapping_add(1);
@@ -118,20 +128,26 @@ impl Feeds {
                 generation: self.generation,
                 subscriptions: 0,
                 paused: false,
+                drained: false,
                 state: watch::Sender::new(state),
             };
             self.rows.insert(feed.clone(), row);
             self.note(feed, ready);
         }
         let Some(row) = self.rows.get_mut(feed) else {
-            return (0, FeedWait(None));
+            return 0;
         };
         row.subscriptions += 1;
-        let ready = *row.state.borrow() == FeedState::Ready;
-        (
-            row.number,
-            FeedWait((!ready).then(|| row.state.subscribe())),
-        )
+        row.number
+    }
+
+    /// The wait until a feed is ready.
+    pub(crate) fn wait(&self, feed: &Feed) -> FeedWait {
+        let pending = self
+            .rows
+            .get(feed)
+            .filter(|row| *row.state.borrow() != FeedState::Ready);
+        FeedWait(pending.map(|row| row.state.subscribe()))
     }
 
     /// Counts one subscription less.
@@ -143,9 +159,7 @@ impl Feeds {
         if row.subscriptions == 0 {
             self.rows.remove(feed);
             self.note(feed, local);
-            if self.rows.capacity() > 64 && self.rows.len() < self.rows.capacity() / 4 {
-                self.rows.shrink_to_fit();
-            }
+            give_back(&mut self.rows);
         }
     }
 
@@ -155,11 +169,26 @@ impl Feeds {
             return;
         };
         row.paused = paused;
+        row.drained = false;
         if !paused {
             self.generation += 1;
             row.generation = self.generation;
+            if !local {
+                row.state.send_replace(FeedState::Pending);
+            }
         }
         self.note(feed, local);
+    }
+
+    /// Notes that nothing of a paused feed is on its way any more.
+    pub(crate) fn note_drained(&mut self, feed: &Feed) {
+        if let Some(row) = self.rows.get_mut(feed) {
+            row.drained = row.paused;
+        }
+    }
+
+    pub(crate) fn is_drained(&self, feed: &Feed) -> bool {
+        self.rows.get(feed).is_some_and(|row| row.drained)
     }
 
     fn note(&mut self, feed: &Feed, local: bool) {

@@ -3,6 +3,8 @@
 //! Rows live in ordered sets, so that the end of a subscription costs the logarithm of their number
 //! and dropping ten thousand is not quadratic.
 
+mod claims;
+
 use std::{
     collections::{BTreeSet, HashMap},
     sync::Arc,
@@ -13,18 +15,15 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     Feed, FeedWait, RouterCounts,
-    feeds::{FeedNo, Feeds},
-    queue::{End, Queue},
-    sink::{CallQueue, Claimed, Sink},
+    feeds::{FeedNo, Feeds, give_back},
+    queue::End,
+    sink::Sink,
 };
 use crate::{
-    endings::{self, Finality, LatchState},
+    endings::{self, Finality},
     entity::EntityKind,
     event::{Event, Role},
 };
-
-/// Room for the events of a call that nobody has read yet.
-const CALL_EVENTS: usize = 1024;
 
 pub(crate) type ScopeId = u64;
 
@@ -79,17 +78,18 @@ struct Slot {
     sink: Sink,
 }
 
-impl Slot {
-    /// Whether this stream of calls takes the call that an event announces.
-    fn is_taking(&self, event: &Event) -> bool {
-        matches!(&self.sink, Sink::Calls(calls) if !calls.is_stopped())
-            && self.interest.takes(event)
-    }
-}
-
 struct Scope {
     parent: Option<ScopeId>,
+    dialog: Option<Arc<str>>,
     token: CancellationToken,
+}
+
+/// What ends with a scope, to be told once the lock is released.
+#[derive(Default)]
+pub(crate) struct Ended {
+    pub(crate) tokens: Vec<CancellationToken>,
+    /// Dialogs that no scope has any more.
+    pub(crate) dialogs: Vec<Arc<str>>,
 }
 
 #[derive(Default)]
@@ -107,6 +107,8 @@ pub(crate) struct Index {
     scopes: HashMap<ScopeId, Scope>,
     children: BTreeSet<(ScopeId, ScopeId)>,
     held: BTreeSet<(ScopeId, u32)>,
+    /// How many scopes each dialog has.
+    dialogs: HashMap<Arc<str>, usize>,
     last_scope: ScopeId,
     sequence: u64,
     local: bool,
@@ -116,6 +118,24 @@ pub(crate) struct Index {
 impl Index {
     pub(crate) fn has_changes(&self) -> bool {
         self.feeds.has_changes()
+    }
+
+    /// Rows, and the room that is kept for more of them.
+    #[cfg(test)]
+    pub(crate) fn footprint(&self) -> (usize, usize) {
+        let rows = self.entities.len()
+            + self.broad.len()
+            + self.calls.len()
+            + self.children.len()
+            + self.held.len()
+            + self.dialogs.len()
+            + self.kinds.values().map(BTreeSet::len).sum::<usize>();
+        let room = self.slots.capacity().max(self.entities.capacity());
+        (
+            rows,
+            room.max(self.scopes.capacity())
+                .max(self.dialogs.capacity()),
+        )
     }
 
     pub(crate) fn counts(&self) -> RouterCounts {
@@ -129,16 +149,21 @@ impl Index {
     pub(crate) fn open_scope(
         &mut self,
         parent: Option<ScopeId>,
+        dialog: Option<Arc<str>>,
     ) -> Option<(ScopeId, CancellationToken)> {
         if self.closed || parent.is_some_and(|parent| !self.scopes.contains_key(&parent)) {
             return None;
         }
         self.last_scope += 1;
+        if let Some(dialog) = &dialog {
+            *self.dialogs.entry(Arc::clone(dialog)).or_default() += 1;
+        }
         let token = CancellationToken::new();
         self.scopes.insert(
             self.last_scope,
             Scope {
                 parent,
+                dialog,
                 token: token.clone(),
             },
         );
@@ -148,13 +173,9 @@ impl Index {
         Some((self.last_scope, token))
     }
 
-    /// Ends a scope and all below it; gives the tokens to cancel once the lock is released.
-    pub(crate) fn end_scope(
-        &mut self,
-        scope: ScopeId,
-        wakers: &mut Vec<Waker>,
-    ) -> Vec<CancellationToken> {
-        let mut tokens = Vec::new();
+    /// Ends a scope and all below it.
+    pub(crate) fn end_scope(&mut self, scope: ScopeId, wakers: &mut Vec<Waker>) -> Ended {
+        let mut ended = Ended::default();
         let mut ending = vec![scope];
         while let Some(id) = ending.pop() {
             let Some(scope) = self.scopes.remove(&id) else {
@@ -163,7 +184,16 @@ impl Index {
             if let Some(parent) = scope.parent {
                 self.children.remove(&(parent, id));
             }
-            tokens.push(scope.token);
+            ended.tokens.push(scope.token);
+            if let Some(dialog) = scope.dialog
+                && let Some(scopes) = self.dialogs.get_mut(&dialog)
+            {
+                *scopes -= 1;
+                if *scopes == 0 {
+                    self.dialogs.remove(&dialog);
+                    ended.dialogs.push(dialog);
+                }
+            }
             ending.extend(
                 self.children
                     .range((id, 0)..=(id, ScopeId::MAX))
@@ -180,10 +210,14 @@ impl Index {
                 }
             }
         }
-        if self.scopes.capacity() > 64 && self.scopes.len() < self.scopes.capacity() / 4 {
-            self.scopes.shrink_to_fit();
-        }
-        tokens
+        give_back(&mut self.scopes);
+        give_back(&mut self.dialogs);
+        // A stream outside of these scopes may still be of the dialog.
+        let feeds = &self.feeds;
+        ended
+            .dialogs
+            .retain(|dialog| !feeds.wants(&Feed::Dialog(Arc::clone(dialog))));
+        ended
     }
 
     pub(crate) fn close(&mut self, wakers: &mut Vec<Waker>) -> Vec<CancellationToken> {
@@ -196,7 +230,7 @@ impl Index {
             .collect();
         roots
             .into_iter()
-            .flat_map(|root| self.end_scope(root, wakers))
+            .flat_map(|root| self.end_scope(root, wakers).tokens)
             .collect()
     }
 
@@ -206,19 +240,28 @@ impl Index {
         interest: Interest,
         sink: Sink,
         local: bool,
+        wakers: &mut Vec<Waker>,
     ) -> Option<(u32, FeedWait)> {
         if !self.scopes.contains_key(&scope) {
             return None;
         }
         self.local = local;
-        let (feed, wait) = self.feeds.acquire(&interest.feed, local);
-        let slot = Slot {
+        let feed = self.feeds.acquire(&interest.feed, local);
+        let name = interest.feed.clone();
+        let is_calls = matches!(sink, Sink::Calls(_));
+        let number = self.insert(Slot {
             interest,
             feed,
             scope,
             sink,
-        };
-        Some((self.insert(slot), wait))
+        });
+        if is_calls {
+            // The feed may be paused, because the streams that it had are full or stopped; what was on
+            // its way to those that are stopped comes here now.
+            self.set_pause(&name);
+            self.end_stopped(feed, wakers);
+        }
+        Some((number, self.feeds.wait(&name)))
     }
 
     fn insert(&mut self, slot: Slot) -> u32 {
@@ -298,6 +341,7 @@ impl Index {
                 self.remove(call.events_slot);
                 self.remove(call.ending_slot);
             }
+            self.set_pause(&slot.interest.feed);
         }
         self.shrink();
         Some(slot.sink)
@@ -309,9 +353,7 @@ impl Index {
             self.slots = Vec::new();
             self.free = Vec::new();
         }
-        if self.entities.capacity() > 64 && self.entities.len() < self.entities.capacity() / 4 {
-            self.entities.shrink_to_fit();
-        }
+        give_back(&mut self.entities);
     }
 
     pub(crate) fn deliver(&mut self, feed: &Feed, event: &Event, wakers: &mut Vec<Waker>) {
@@ -348,140 +390,6 @@ impl Index {
         self.broad
             .range(whole_feed)
             .for_each(|(_, number)| push(number));
-    }
-
-    /// Hands a new call to the next stream of calls, with its events already flowing.
-    ///
-    /// A channel that this client created, and whose end it watches, is not a new call.
-    fn claim(&mut self, feed: FeedNo, event: &Event, wakers: &mut Vec<Waker>) {
-        let channel = event
-            .concerns()
-            .find(|concern| concern.kind == EntityKind::Channel && concern.role == Role::Subject);
-        let Some(channel) = channel.filter(|_| event.kind() == "StasisStart") else {
-            return;
-        };
-        if self.is_watched(channel.id, event) {
-            return;
-        }
-        let streams = self
-            .calls
-            .range((feed, 0)..=(feed, u32::MAX))
-            .map(|(_, slot)| *slot);
-        let takers: Vec<u32> = streams
-            .filter(|slot| self.slot(*slot).is_some_and(|slot| slot.is_taking(event)))
-            .collect();
-        let next = takers
-            .iter()
-            .find(|slot| **slot > self.last_caller)
-            .or_else(|| takers.first());
-        let Some(&number) = next else { return };
-        self.last_caller = number;
-        let Some(Slot {
-            scope,
-            sink: Sink::Calls(calls),
-            interest,
-            ..
-        }) = self.slot(number)
-        else {
-            return;
-        };
-        let (scope, calls, calls_feed) = (*scope, Arc::clone(calls), interest.feed.clone());
-        let id: Arc<str> = channel.id.into();
-        let interest = Interest {
-            entity: Some((EntityKind::Channel, Arc::clone(&id))),
-            asterisk_id: event.asterisk_id().map(Arc::from),
-            ..Interest::new(self.events_feed(&calls_feed))
-        };
-        let events = Arc::new(Queue::new(CALL_EVENTS));
-        let ending = Arc::new(LatchState::new(EntityKind::Channel, id));
-        let local = self.local;
-        let mut add = |sink| {
-            let (feed, _) = self.feeds.acquire(&interest.feed, local);
-            self.insert(Slot {
-                interest: interest.clone(),
-                feed,
-                scope,
-                sink,
-            })
-        };
-        let events_slot = add(Sink::CallEvents(Arc::clone(&events), event.clone()));
-        let ending_slot = add(Sink::Latch(Arc::clone(&ending)));
-        let claimed = Claimed {
-            start: event.clone(),
-            events,
-            events_slot,
-            ending,
-            ending_slot,
-        };
-        wakers.extend(calls.push(claimed));
-        wakers.extend(self.flow(&calls_feed, &calls));
-    }
-
-    /// Whether somebody of this client waits for the end of the channel that this event is about.
-    fn is_watched(&self, id: &str, event: &Event) -> bool {
-        let Some(rows) = self.entities.get(id) else {
-            return false;
-        };
-        rows.iter().any(|(_, kind, number)| {
-            *kind == EntityKind::Channel
-                && self.slot(*number).is_some_and(|slot| {
-                    matches!(slot.sink, Sink::Latch(_)) && slot.interest.takes(event)
-                })
-        })
-    }
-
-    /// The feed that carries the events of calls of this feed.
-    fn events_feed(&self, calls: &Feed) -> Feed {
-        match calls {
-            Feed::Calls(application) if !self.local => Feed::Application(Arc::clone(application)),
-            _ => Feed::All,
-        }
-    }
-
-    pub(crate) fn calls_flow(&mut self, slot: u32, sink: &Sink) -> Option<Waker> {
-        let held = self.slot(slot).filter(|held| held.sink.is(sink))?;
-        let Sink::Calls(calls) = &held.sink else {
-            return None;
-        };
-        let (feed, calls) = (held.interest.feed.clone(), Arc::clone(calls));
-        self.flow(&feed, &calls)
-    }
-
-    /// Pauses the feed of new calls while every stream of it is full or takes no more.
-    ///
-    /// Calls that are on their way still come, so a stream that was stopped ends when the transport
-    /// says that they are in, or at once where another stream goes on with the feed.
-    fn flow(&mut self, feed: &Feed, changed: &Arc<CallQueue>) -> Option<Waker> {
-        let number = self.feeds.number(feed)?;
-        let (mut paused, mut stopped) = (true, true);
-        for calls in self.call_queues(number) {
-            paused &= calls.is_full() || calls.is_stopped();
-            stopped &= calls.is_stopped();
-        }
-        self.feeds.pause(feed, paused, self.local);
-        let at_once = changed.is_stopped() && (self.local || !stopped);
-        if at_once { changed.end() } else { None }
-    }
-
-    fn call_queues(&self, feed: FeedNo) -> impl Iterator<Item = &Arc<CallQueue>> {
-        self.calls
-            .range((feed, 0)..=(feed, u32::MAX))
-            .filter_map(|(_, slot)| match &self.slot(*slot)?.sink {
-                Sink::Calls(calls) => Some(calls),
-                _ => None,
-            })
-    }
-
-    /// Ends the streams of calls that were stopped, now that nothing is on its way to them.
-    pub(crate) fn drained(&self, feed: &Feed, wakers: &mut Vec<Waker>) {
-        let Some(number) = self.feeds.number(feed) else {
-            return;
-        };
-        wakers.extend(
-            self.call_queues(number)
-                .filter(|calls| calls.is_stopped())
-                .filter_map(|calls| calls.end()),
-        );
     }
 
     pub(crate) fn for_each_sink(&self, feed: Option<&Feed>, mut act: impl FnMut(&Sink)) {

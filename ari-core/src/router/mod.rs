@@ -168,14 +168,17 @@ impl Router {
     pub(crate) fn open_scope(
         &self,
         parent: Option<ScopeId>,
+        dialog: Option<Arc<str>>,
     ) -> Option<(ScopeId, CancellationToken)> {
-        self.lock().open_scope(parent)
+        self.lock().open_scope(parent, dialog)
     }
 
-    pub(crate) fn end_scope(&self, scope: ScopeId) {
+    /// Ends a scope and all below it; gives the dialogs that are to be released.
+    pub(crate) fn end_scope(&self, scope: ScopeId) -> Vec<Arc<str>> {
         let mut wakers = Vec::new();
-        let tokens = self.lock().end_scope(scope, &mut wakers);
-        self.finish_scopes(tokens, wakers);
+        let ended = self.lock().end_scope(scope, &mut wakers);
+        self.finish_scopes(ended.tokens, wakers);
+        ended.dialogs
     }
 
     fn finish_scopes(&self, tokens: Vec<CancellationToken>, wakers: Vec<Waker>) {
@@ -192,10 +195,12 @@ impl Router {
         interest: Interest,
         sink: Sink,
     ) -> Option<Subscription> {
+        let mut wakers = Vec::new();
+        let local = self.shared.local;
         let (slot, wait) =
             self.lock()
-                .subscribe(scope, interest, sink.clone(), self.shared.local)?;
-        self.shared.changed.notify_one();
+                .subscribe(scope, interest, sink.clone(), local, &mut wakers)?;
+        self.after(true, wakers);
         Some(Subscription {
             registration: Registration {
                 router: self.clone(),

@@ -119,19 +119,14 @@ impl Queue {
         state.waker.take()
     }
 
-    /// Tells of a loss; one that follows another without an event between adds to it.
+    /// Tells of a loss; one that follows another of its cause without an event between adds to it.
     pub(crate) fn gap(&self, gap: Gap) -> Option<Waker> {
         let mut state = self.lock();
         if state.end.is_some() {
             return None;
         }
         state.flush_overflow();
-        match state.items.back_mut() {
-            Some(Item::Gap(last)) if last.cause == gap.cause => {
-                last.missed = last.missed.zip(gap.missed).map(|(one, other)| one + other);
-            }
-            _ => state.items.push_back(Item::Gap(gap)),
-        }
+        state.add_gap(gap);
         state.waker.take()
     }
 
@@ -185,11 +180,31 @@ impl Queue {
 impl State {
     fn flush_overflow(&mut self) {
         if self.overflowed > 0 {
-            self.items.push_back(Item::Gap(Gap::new(
-                Some(self.overflowed),
-                GapCause::Overflow,
-            )));
-            self.overflowed = 0;
+            let missed = std::mem::take(&mut self.overflowed);
+            self.add_gap(Gap::new(Some(missed), GapCause::Overflow));
+        }
+    }
+
+    /// Puts a gap at the end, where there is at most one of each cause after the last event: what is
+    /// not read must not grow with the losses.
+    fn add_gap(&mut self, gap: Gap) {
+        self.items
+            .pop_back_if(|last| matches!(last, Item::Resynced));
+        let known = self
+            .items
+            .iter_mut()
+            .rev()
+            .map_while(|item| match item {
+                Item::Gap(known) => Some(known),
+                Item::Event(_) | Item::Resynced => None,
+            })
+            .find(|known| known.cause == gap.cause);
+        match known {
+            Some(known) => {
+                let missed = known.missed.zip(gap.missed);
+                known.missed = missed.map(|(one, other)| one.saturating_add(other));
+            }
+            None => self.items.push_back(Item::Gap(gap)),
         }
     }
 }
@@ -211,7 +226,7 @@ mod tests {
             match queue.poll(&context) {
                 Poll::Ready(Taken::Item(Item::Event(event))) => seen.push(event.kind().to_owned()),
                 Poll::Ready(Taken::Item(Item::Gap(gap))) => {
-                    seen.push(format!("{:?} {:?}", gap.cause, gap.missed))
+                    seen.push(format!("{:?} {:?}", gap.cause, gap.missed));
                 }
                 Poll::Ready(Taken::Item(Item::Resynced)) => seen.push("Resynced".to_owned()),
                 Poll::Ready(Taken::End(end)) => {
@@ -259,6 +274,27 @@ mod tests {
         assert_eq!(
             drain(&queue),
             ["Upstream Some(5)", "Reconnected None", "Resynced"]
+        );
+    }
+
+    #[test]
+    fn a_queue_that_nobody_reads_does_not_grow_with_the_losses() {
+        let queue = Queue::new(1);
+        for n in 1..=1000 {
+            queue.push(&event(n), n);
+            queue.gap(Gap::new(Some(1), GapCause::Upstream));
+            queue.gap(Gap::new(None, GapCause::Reconnected));
+            queue.resynced();
+        }
+        assert_eq!(
+            drain(&queue),
+            [
+                "T1",
+                "Upstream Some(1000)",
+                "Reconnected None",
+                "Overflow Some(999)",
+                "Resynced"
+            ]
         );
     }
 

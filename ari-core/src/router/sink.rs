@@ -149,6 +149,11 @@ impl CallQueue {
         self.lock().stopped
     }
 
+    /// Whether it gives no more than what is waiting.
+    pub(crate) fn is_ended(&self) -> bool {
+        self.lock().ended
+    }
+
     /// Takes what is waiting, for the subscriptions set up for it to be released.
     pub(crate) fn take_all(&self) -> VecDeque<Claimed> {
         std::mem::take(&mut self.lock().waiting)

@@ -1,0 +1,186 @@
+//! New calls: who gets them, and when no more are taken.
+
+use std::{sync::Arc, task::Waker};
+
+use super::{Index, Interest, Slot};
+use crate::{
+    endings::LatchState,
+    entity::EntityKind,
+    event::{Event, Role},
+    router::{CallQueue, Claimed, Feed, Queue, Sink, feeds::FeedNo},
+};
+
+/// Room for the events of a call that nobody has read yet.
+const CALL_EVENTS: usize = 1024;
+
+impl Slot {
+    /// Whether this stream of calls may take the call that an event announces.
+    fn is_taking(&self, event: &Event) -> bool {
+        matches!(&self.sink, Sink::Calls(calls) if !calls.is_ended()) && self.interest.takes(event)
+    }
+
+    /// How much a stream of calls would rather have others take a call: a full one takes what is on its
+    /// way if all are full, a stopped one if no other is there.
+    fn reluctance(&self) -> u8 {
+        match &self.sink {
+            Sink::Calls(calls) if calls.is_stopped() => 2,
+            Sink::Calls(calls) if calls.is_full() => 1,
+            _ => 0,
+        }
+    }
+}
+
+impl Index {
+    /// Hands a new call to the next stream of calls, with its events already flowing.
+    ///
+    /// A channel that this client created, and whose end it watches, is not a new call.
+    pub(super) fn claim(&mut self, feed: FeedNo, event: &Event, wakers: &mut Vec<Waker>) {
+        let channel = event
+            .concerns()
+            .find(|concern| concern.kind == EntityKind::Channel && concern.role == Role::Subject);
+        let Some(channel) = channel.filter(|_| event.kind() == "StasisStart") else {
+            return;
+        };
+        if self.is_watched(channel.id, event) {
+            return;
+        }
+        let streams = self
+            .calls
+            .range((feed, 0)..=(feed, u32::MAX))
+            .map(|(_, slot)| *slot);
+        let takers: Vec<(u8, u32)> = streams
+            .filter_map(|number| {
+                let slot = self.slot(number).filter(|slot| slot.is_taking(event))?;
+                Some((slot.reluctance(), number))
+            })
+            .collect();
+        let least = takers.iter().map(|(reluctance, _)| *reluctance).min();
+        let mut turns = takers
+            .iter()
+            .filter(|(reluctance, _)| Some(*reluctance) == least)
+            .map(|(_, number)| *number);
+        let next = turns
+            .clone()
+            .find(|number| *number > self.last_caller)
+            .or_else(|| turns.next());
+        let Some(number) = next else { return };
+        self.last_caller = number;
+        let Some(Slot {
+            scope,
+            sink: Sink::Calls(calls),
+            interest,
+            ..
+        }) = self.slot(number)
+        else {
+            return;
+        };
+        let (scope, calls, calls_feed) = (*scope, Arc::clone(calls), interest.feed.clone());
+        let id: Arc<str> = channel.id.into();
+        let interest = Interest {
+            entity: Some((EntityKind::Channel, Arc::clone(&id))),
+            asterisk_id: event.asterisk_id().map(Arc::from),
+            ..Interest::new(self.events_feed(&calls_feed))
+        };
+        let events = Arc::new(Queue::new(CALL_EVENTS));
+        let ending = Arc::new(LatchState::new(EntityKind::Channel, id));
+        let local = self.local;
+        let mut add = |sink| {
+            let feed = self.feeds.acquire(&interest.feed, local);
+            self.insert(Slot {
+                interest: interest.clone(),
+                feed,
+                scope,
+                sink,
+            })
+        };
+        let events_slot = add(Sink::CallEvents(Arc::clone(&events), event.clone()));
+        let ending_slot = add(Sink::Latch(Arc::clone(&ending)));
+        let claimed = Claimed {
+            start: event.clone(),
+            events,
+            events_slot,
+            ending,
+            ending_slot,
+        };
+        wakers.extend(calls.push(claimed));
+        wakers.extend(self.flow(&calls_feed, &calls));
+    }
+
+    /// Whether somebody of this client waits for the end of the channel that this event is about.
+    fn is_watched(&self, id: &str, event: &Event) -> bool {
+        let Some(rows) = self.entities.get(id) else {
+            return false;
+        };
+        rows.iter().any(|(_, kind, number)| {
+            *kind == EntityKind::Channel
+                && self.slot(*number).is_some_and(|slot| {
+                    matches!(slot.sink, Sink::Latch(_)) && slot.interest.takes(event)
+                })
+        })
+    }
+
+    /// The feed that carries the events of calls of this feed.
+    fn events_feed(&self, calls: &Feed) -> Feed {
+        match calls {
+            Feed::Calls(application) if !self.local => Feed::Application(Arc::clone(application)),
+            _ => Feed::All,
+        }
+    }
+
+    pub(crate) fn calls_flow(&mut self, slot: u32, sink: &Sink) -> Option<Waker> {
+        let held = self.slot(slot).filter(|held| held.sink.is(sink))?;
+        let Sink::Calls(calls) = &held.sink else {
+            return None;
+        };
+        let (feed, calls) = (held.interest.feed.clone(), Arc::clone(calls));
+        self.flow(&feed, &calls)
+    }
+
+    /// Notes that a stream of calls got or lost one, or was stopped.
+    ///
+    /// Calls that are on their way still come, so a stream that was stopped ends when the transport
+    /// says that they are in, or at once where they are in already or another stream goes on with the
+    /// feed.
+    fn flow(&mut self, feed: &Feed, changed: &Arc<CallQueue>) -> Option<Waker> {
+        let all_stopped = self.set_pause(feed)?;
+        let at_once =
+            changed.is_stopped() && (self.local || !all_stopped || self.feeds.is_drained(feed));
+        if at_once { changed.end() } else { None }
+    }
+
+    /// Pauses a feed of new calls while every stream of it is full or takes no more; gives whether all
+    /// are stopped.
+    pub(super) fn set_pause(&mut self, feed: &Feed) -> Option<bool> {
+        let number = self.feeds.number(feed)?;
+        let (mut paused, mut stopped) = (true, true);
+        for calls in self.call_queues(number) {
+            paused &= calls.is_full() || calls.is_stopped();
+            stopped &= calls.is_stopped();
+        }
+        self.feeds.pause(feed, paused, self.local);
+        Some(stopped)
+    }
+
+    fn call_queues(&self, feed: FeedNo) -> impl Iterator<Item = &Arc<CallQueue>> {
+        self.calls
+            .range((feed, 0)..=(feed, u32::MAX))
+            .filter_map(|(_, slot)| match &self.slot(*slot)?.sink {
+                Sink::Calls(calls) => Some(calls),
+                _ => None,
+            })
+    }
+
+    /// Ends the streams of calls that were stopped, now that nothing is on its way to them.
+    pub(crate) fn drained(&mut self, feed: &Feed, wakers: &mut Vec<Waker>) {
+        let Some(number) = self.feeds.number(feed) else {
+            return;
+        };
+        self.feeds.note_drained(feed);
+        self.end_stopped(number, wakers);
+    }
+
+    pub(super) fn end_stopped(&self, feed: FeedNo, wakers: &mut Vec<Waker>) {
+        let stopped = self.call_queues(feed).filter(|calls| calls.is_stopped());
+        wakers.extend(stopped.filter_map(|calls| calls.end()));
+    }
+}
