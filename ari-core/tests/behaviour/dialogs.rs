@@ -1,0 +1,231 @@
+//! Dialogs on a single Asterisk: what is bound, who sees it, and when that ends.
+
+use std::time::Duration;
+
+use ari_core::{Ari, events::ChannelDtmfReceived};
+use serde_json::json;
+
+use crate::support::{NOTHING, Task, closed, dtmf, fake, held, now, on_channel, on_playback, read};
+
+#[test]
+fn a_command_of_a_dialog_binds_what_it_concerns() {
+    let fake = fake();
+    let ari = fake.ari();
+    let worker = ari.dialog("order-4711").unwrap();
+    let other = ari.dialog("order-4712").unwrap();
+    let mut events = now(worker.events()).unwrap();
+    let mut digits = now(worker.events_of::<ChannelDtmfReceived>()).unwrap();
+    let mut others = now(other.events()).unwrap();
+    let alice = now(worker.channels().originate("PJSIP/alice")).unwrap();
+    assert_eq!(
+        fake.requests()[0].target.dialog.as_deref(),
+        Some("order-4711")
+    );
+    assert_eq!(
+        alice.entity().metadata.dialog.as_deref(),
+        Some("order-4711")
+    );
+    now(other.channels().handle("bob").answer()).unwrap();
+    for event in [
+        on_channel("ChannelCreated", alice.id()),
+        on_channel("ChannelStateChange", "bob"),
+        on_channel("ChannelStateChange", "carol"),
+        dtmf(alice.id(), "1"),
+        dtmf("bob", "2"),
+        json!({ "type": "AddedLater" }),
+    ] {
+        fake.emit(&event).unwrap();
+    }
+    assert_eq!(read(&mut events), ["ChannelCreated", "ChannelDtmfReceived"]);
+    assert_eq!(read(&mut digits), ["ChannelDtmfReceived"]);
+    assert_eq!(
+        read(&mut others),
+        ["ChannelStateChange", "ChannelDtmfReceived"]
+    );
+}
+
+#[test]
+fn the_first_event_of_what_a_dialog_creates_reaches_it() {
+    let fake = fake();
+    let ari = fake.ari();
+    let worker = ari.private_dialog();
+    let mut events = now(worker.events()).unwrap();
+    let channel = worker.channels().handle("c");
+    let playback = now(channel.play("sound:hello-world")).unwrap();
+    fake.emit(&on_playback("PlaybackStarted", playback.id(), "channel:c"))
+        .unwrap();
+    fake.emit(&on_playback("PlaybackStarted", "of-another", "channel:c"))
+        .unwrap();
+    fake.emit(&on_playback("PlaybackFinished", playback.id(), "channel:c"))
+        .unwrap();
+    assert_eq!(read(&mut events), ["PlaybackStarted", "PlaybackFinished"]);
+    assert!(now(playback.finished()).is_ok());
+}
+
+#[test]
+fn asking_binds_nothing() {
+    let fake = fake();
+    let ari = fake.ari();
+    let worker = ari.dialog("order-4711").unwrap();
+    fake.answer("GET /channels/{channelId}", 200, &json!({ "id": "c" }));
+    now(worker.channels().get("c")).unwrap();
+    now(worker.channels().list()).unwrap();
+    assert_eq!(fake.bindings(), 0);
+    now(worker.channels().handle("c").answer()).unwrap();
+    assert_eq!(fake.bindings(), 1);
+    now(worker.bridges().handle("b").add_channel(["c", "d"])).unwrap();
+    assert_eq!(fake.bindings(), 3);
+}
+
+#[test]
+fn an_entity_may_be_of_several_dialogs() {
+    let fake = fake();
+    let ari = fake.ari();
+    let dialogs = ["one", "two"].map(|name| ari.dialog(name).unwrap());
+    let mut streams = dialogs
+        .each_ref()
+        .map(|dialog| now(dialog.events()).unwrap());
+    for dialog in &dialogs {
+        now(dialog.channels().handle("c").answer()).unwrap();
+        now(dialog.channels().handle("d").answer()).unwrap();
+    }
+    // One that names two of its entities reaches a dialog once.
+    let dial = json!({ "type": "Dial", "caller": { "id": "c" }, "peer": { "id": "d" } });
+    fake.emit(&dial).unwrap();
+    for stream in &mut streams {
+        assert_eq!(read(stream), ["Dial"]);
+    }
+}
+
+#[test]
+fn a_binding_ends_with_its_entity() {
+    let fake = fake();
+    let ari = fake.ari();
+    let worker = ari.dialog("order-4711").unwrap();
+    let mut events = now(worker.events()).unwrap();
+    now(worker.channels().handle("c").answer()).unwrap();
+    now(worker.channels().handle("d").answer()).unwrap();
+    now(worker
+        .channels()
+        .play_with_id("c", "p", "sound:hello-world"))
+    .unwrap();
+    assert_eq!(fake.bindings(), 3);
+    fake.emit(&on_playback("PlaybackFinished", "p", "channel:c"))
+        .unwrap();
+    fake.emit(&on_channel("ChannelDestroyed", "c")).unwrap();
+    assert_eq!(fake.bindings(), 1);
+    // Another channel of the same id is not of the dialog.
+    fake.emit(&on_channel("ChannelCreated", "c")).unwrap();
+    fake.emit(&on_channel("ChannelHold", "d")).unwrap();
+    assert_eq!(
+        read(&mut events),
+        ["PlaybackFinished", "ChannelDestroyed", "ChannelHold"]
+    );
+}
+
+#[test]
+fn a_dialog_is_released_with_its_last_scope() {
+    let fake = fake();
+    let ari = fake.ari();
+    let one = ari.dialog("order-4711").unwrap();
+    let other = ari.dialog("order-4711").unwrap();
+    let unrelated = ari.dialog("order-4712").unwrap();
+    now(one.channels().handle("c").answer()).unwrap();
+    now(unrelated.channels().handle("d").answer()).unwrap();
+    drop(one);
+    assert_eq!(fake.bindings(), 2, "the other scope is of the same dialog");
+    let mut events = now(other.events()).unwrap();
+    fake.emit(&on_channel("ChannelHold", "c")).unwrap();
+    assert_eq!(read(&mut events), ["ChannelHold"]);
+    now(other.close()).unwrap();
+    assert_eq!(fake.bindings(), 1);
+    assert!(closed(&mut events));
+    drop(unrelated);
+    assert_eq!(fake.bindings(), 0);
+    assert_eq!(held(&ari), NOTHING);
+}
+
+#[test]
+fn the_end_of_a_child_does_not_release_the_dialog_of_its_parent() {
+    let fake = fake();
+    let ari = fake.ari();
+    let worker = ari.dialog("order-4711").unwrap();
+    now(worker.channels().handle("c").answer()).unwrap();
+    let child = worker.child();
+    assert_eq!(child.target().dialog.as_deref(), Some("order-4711"));
+    now(child.channels().handle("d").answer()).unwrap();
+    drop(child);
+    assert_eq!(fake.bindings(), 2);
+    let mut events = now(worker.events()).unwrap();
+    fake.emit(&on_channel("ChannelHold", "d")).unwrap();
+    assert_eq!(read(&mut events), ["ChannelHold"]);
+}
+
+#[test]
+fn the_end_of_a_parent_releases_the_dialogs_below_it() {
+    let fake = fake();
+    let ari = fake.ari();
+    let parent = ari.child();
+    let worker = parent.dialog("order-4711").unwrap();
+    let nested = worker.private_dialog();
+    for dialog in [&worker, &nested] {
+        now(dialog.channels().handle("c").answer()).unwrap();
+    }
+    assert_eq!(fake.bindings(), 2);
+    now(parent.close()).unwrap();
+    assert_eq!(
+        fake.bindings(),
+        0,
+        "although the clients of the dialogs are still there"
+    );
+    drop((worker, nested));
+    assert_eq!(held(&ari), NOTHING);
+}
+
+#[test]
+fn a_dialog_is_not_released_while_a_stream_of_it_is_elsewhere() {
+    let fake = fake();
+    let ari = fake.ari();
+    let worker = ari.dialog("order-4711").unwrap();
+    let channel = now(worker.channels().originate("PJSIP/alice")).unwrap();
+    let id = channel.id().to_owned();
+    let mut all = now(ari.events()).unwrap();
+    drop(worker);
+    assert_eq!(fake.bindings(), 0, "its own latch has ended with the scope");
+    fake.emit(&on_channel("ChannelHold", &id)).unwrap();
+    assert_eq!(read(&mut all), ["ChannelHold"]);
+}
+
+#[test]
+fn private_dialogs_are_each_their_own() {
+    let ari = fake().ari();
+    let names: Vec<_> = std::iter::repeat_with(|| ari.private_dialog())
+        .take(3)
+        .map(|dialog: Ari| dialog.target().dialog.clone().unwrap())
+        .collect();
+    assert!(names[0] != names[1] && names[1] != names[2] && names[0] != names[2]);
+}
+
+#[test]
+fn handles_of_a_dialog_have_its_events_and_waits() {
+    let fake = fake();
+    let ari = fake.ari();
+    let worker = ari.dialog("order-4711").unwrap();
+    let channel = now(worker.channels().originate("PJSIP/alice")).unwrap();
+    let mut events = now(channel.events()).unwrap();
+    let mut wait = Task::start({
+        let channel = channel.clone();
+        async move { channel.until_hungup().await }
+    });
+    fake.emit(&dtmf(channel.id(), "1")).unwrap();
+    fake.advance(Duration::from_millis(1));
+    assert!(wait.waits());
+    fake.emit(&on_channel("ChannelDestroyed", channel.id()))
+        .unwrap();
+    assert!(matches!(wait.outcome(), Some(Ok(_))));
+    assert_eq!(
+        read(&mut events),
+        ["ChannelDtmfReceived", "ChannelDestroyed", "end Ended"]
+    );
+    assert_eq!(fake.bindings(), 0);
+}

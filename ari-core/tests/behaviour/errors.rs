@@ -1,0 +1,206 @@
+//! What a caller can conclude from an error.
+
+use std::{error::Error as _, time::Duration};
+
+use ari_core::{Error, Operation, Refusal, operations::channels, sample};
+use serde_json::json;
+
+use crate::support::{fake, now};
+
+const GET: &str = "GET /channels/{channelId}";
+
+fn source() -> ari_core::Source {
+    "the cause beneath".into()
+}
+
+/// One of each class.
+fn every_class() -> Vec<Error> {
+    let operation = || "POST /channels".to_owned();
+    let invalid = ari_core::subject::validate(ari_core::subject::NameRole::Dialog, "a b");
+    vec![
+        refusal(404, r#"{"message":"Channel not found"}"#),
+        refusal(503, ""),
+        Error::NotSent {
+            operation: operation(),
+            reason: "NATS is away".to_owned(),
+            source: Some(source()),
+        },
+        Error::OutcomeUnknown {
+            operation: operation(),
+            reason: "Asterisk closed the connection".to_owned(),
+            source: Some(source()),
+        },
+        Error::TimedOut {
+            operation: operation(),
+            after: Duration::from_secs(5),
+        },
+        Error::NobodyThere {
+            subject: "ari.command.demo.02:00".to_owned(),
+        },
+        Error::Decode {
+            what: "the answer".to_owned(),
+            path: "channel.id".to_owned(),
+            sample: "{".to_owned(),
+            source: source(),
+        },
+        Error::Unsupported {
+            operation: operation(),
+            reason: "since 22.0.0".to_owned(),
+        },
+        Error::InvalidRequest("it needs an id".to_owned()),
+        Error::from(invalid.unwrap_err()),
+        Error::Connect {
+            reason: "nobody listens on 127.0.0.1:4222".to_owned(),
+            source: Some(source()),
+        },
+        Error::Closed,
+        Error::Lost("channel c".to_owned()),
+    ]
+}
+
+fn refusal(status: u16, body: &str) -> Error {
+    Error::Refused(Refusal::new(
+        channels::Get::SPEC,
+        status,
+        "Reason",
+        body.as_bytes(),
+    ))
+}
+
+#[test]
+fn the_classes_are_told_apart() {
+    let class = |error: &Error| {
+        (
+            error.status(),
+            error.is_not_found(),
+            error.outcome_unknown(),
+            error.is_retryable(),
+        )
+    };
+    let classes: Vec<_> = every_class().iter().map(class).collect();
+    let plain = (None, false, false, false);
+    assert_eq!(
+        classes,
+        [
+            (Some(404), true, false, false),
+            (Some(503), false, false, true),
+            (None, false, false, true),
+            (None, false, true, false),
+            (None, false, true, false),
+            (None, false, false, true),
+            plain,
+            plain,
+            plain,
+            plain,
+            plain,
+            plain,
+            plain,
+        ]
+    );
+}
+
+#[test]
+fn a_message_is_one_sentence_that_does_not_repeat_its_cause() {
+    for error in every_class() {
+        let text = error.to_string();
+        assert!(
+            !text.is_empty() && !text.ends_with('.') && !text.contains('\n'),
+            "{text:?}"
+        );
+        assert!(!text.contains("the cause beneath"), "{text:?}");
+        let has_cause = format!("{error:?}").contains("the cause beneath");
+        assert_eq!(
+            error.source().map(ToString::to_string),
+            has_cause.then(|| "the cause beneath".to_owned()),
+            "{text:?}"
+        );
+    }
+}
+
+#[test]
+fn a_refusal_says_what_asterisk_said() {
+    let text = |body: &str| refusal(404, body).to_string();
+    let start = "GET /channels/{channelId} was refused: 404 Reason";
+    assert_eq!(
+        text(r#"{"message":"Channel not found"}"#),
+        format!("{start}: Channel not found")
+    );
+    assert_eq!(
+        text(r#"{"error":"Out of memory"}"#),
+        format!("{start}: Out of memory")
+    );
+    for silent in [
+        "",
+        "null",
+        "<html>",
+        "[1]",
+        r#"{"message":7}"#,
+        r#"{"message":"Reason"}"#,
+    ] {
+        assert_eq!(text(silent), start);
+    }
+}
+
+#[test]
+fn an_answer_that_cannot_be_decoded_names_the_place_and_shows_its_beginning() {
+    let fake = fake();
+    let ari = fake.ari();
+    let mut body = json!({ "id": "c", "caller": { "name": 7, "number": "1" } });
+    fake.answer(GET, 200, &body);
+    let error = now(ari.channels().get("c")).unwrap_err();
+    let Error::Decode { path, sample, .. } = &error else {
+        panic!("{error:?}");
+    };
+    assert_eq!(path, "caller.name");
+    assert!(sample.contains(r#""name":7"#));
+    assert!(
+        error
+            .to_string()
+            .starts_with("cannot decode the answer to GET /channels/{channelId} at caller.name: {")
+    );
+    body["filler"] = "x".repeat(100_000).into();
+    fake.answer(GET, 200, &body);
+    let text = now(ari.channels().get("c")).unwrap_err().to_string();
+    assert!(text.len() < 400, "{} bytes", text.len());
+    fake.answer(
+        "GET /channels",
+        200,
+        &json!([{ "id": "c" }, { "id": "d", "state": [] }]),
+    );
+    let missing = now(ari.channels().list()).unwrap().missing;
+    assert!(missing[0].reason.contains(" at [1].state"), "{missing:?}");
+}
+
+#[test]
+fn a_sample_is_short_and_on_one_line() {
+    assert_eq!(sample(b""), "nothing came");
+    assert_eq!(sample(b"a\nb\0c"), "a b c");
+    assert_eq!(sample(&[b'x'; 200]), "x".repeat(200));
+    let long = sample("é".repeat(1000).as_bytes());
+    assert!(
+        long.starts_with("éé") && long.ends_with("… (2000 bytes)"),
+        "{long}"
+    );
+    assert_eq!(long.matches('é').count(), 100);
+    assert!(sample(b"\xff\xfe").contains('\u{fffd}'));
+}
+
+#[test]
+fn errors_of_a_transport_come_through() {
+    let fake = fake();
+    let ari = fake.ari();
+    fake.fail(
+        GET,
+        Error::TimedOut {
+            operation: GET.to_owned(),
+            after: Duration::from_secs(5),
+        },
+    );
+    let error = now(ari.channels().get("c")).unwrap_err();
+    assert!(error.outcome_unknown());
+    assert_eq!(
+        error.to_string(),
+        "no answer to GET /channels/{channelId} within 5s"
+    );
+    assert!(now(ari.channels().get("c")).unwrap_err().is_not_found());
+}
