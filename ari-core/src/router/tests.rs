@@ -180,7 +180,7 @@ fn nothing_can_be_had_of_a_scope_that_has_ended() {
     assert!(router.open_scope(Some(child), None).is_none());
     assert!(
         router
-            .subscribe(child, Interest::new(Feed::All), Sink::Keep)
+            .subscribe(child, Interest::new(Feed::All), Sink::Keep(Arc::default()))
             .is_none()
     );
     router.close();
