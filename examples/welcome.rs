@@ -67,23 +67,20 @@ async fn run(arguments: Arguments) -> Result<()> {
             outcome = sabotage(&ari, &tasks, arguments.desk) => outcome?,
             _ = terminate.recv() => {}
         }
-        return Ok(ari.close().await?);
-    }
-
-    let mut calls = ari.calls().await?;
-    println!("ready for the calls of {}", arguments.application);
-    loop {
-        tokio::select! {
-            call = calls.next() => match call {
-                Some(call) => {
+    } else {
+        let mut calls = ari.calls().await?;
+        println!("ready for the calls of {}", arguments.application);
+        loop {
+            tokio::select! {
+                call = calls.next() => {
+                    let Some(call) = call else { break };
                     let (channel, events) = call.into_parts();
                     tasks.spawn(serve(ari.clone(), channel, events, arguments.desk));
                 }
-                None => break,
-            },
-            // Takes no more calls; those that were taken already still come.
-            _ = terminate.recv() => calls.stop(),
-            _ = interrupt.recv() => calls.stop(),
+                // Takes no more calls; those that were taken already still come.
+                _ = terminate.recv() => calls.stop(),
+                _ = interrupt.recv() => calls.stop(),
+            }
         }
     }
     tasks.close();
