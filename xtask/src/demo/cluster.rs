@@ -5,18 +5,16 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use tokio::time::sleep;
 
 use super::{
     Arguments,
     nats_server::NatsServer,
-    nodes::{Node, Record},
+    nodes::{self, Node, Record},
     process::Process,
     programs::Programs,
     progress::Progress,
-    real::Real,
-    simulated::Simulated,
 };
 
 /// The Stasis application of the workers.
@@ -45,15 +43,14 @@ pub(super) struct Cluster {
 }
 
 impl Cluster {
-    /// Starts everything, and waits until it is ready for calls.
+    /// Starts proxies and workers, and waits until they are ready for calls.
     pub(super) async fn start(
         arguments: &Arguments,
         programs: &Programs,
-        server: &Path,
+        nats: NatsServer,
+        nodes: Vec<Node>,
         logs: &Path,
     ) -> Result<Self> {
-        let nats = NatsServer::start(server, logs).await?;
-        let nodes = start_nodes(arguments, programs, logs).await?;
         let mut proxies = Vec::new();
         for (name, node) in names(&nodes).zip(&nodes) {
             let mut command = programs.command("ari-proxy")?;
@@ -172,33 +169,6 @@ impl Cluster {
     }
 }
 
-async fn start_nodes(arguments: &Arguments, programs: &Programs, logs: &Path) -> Result<Vec<Node>> {
-    if !arguments.asterisk.is_empty() {
-        let nodes = (1..).zip(&arguments.asterisk);
-        return nodes
-            .map(|(number, url)| Ok(Node::Real(Real::new(name(number), url.read()?))))
-            .collect();
-    }
-    let mut simulated = Vec::new();
-    for number in 1..=arguments.nodes {
-        simulated.push(Simulated::spawn(&name(number), programs, logs)?);
-    }
-    let mut nodes = Vec::new();
-    for mut simulated in simulated {
-        simulated
-            .ready()
-            .await
-            .context("a simulator does not start")?;
-        nodes.push(Node::Simulated(simulated));
-    }
-    Ok(nodes)
-}
-
-/// The name of a node, which is its id in the cluster.
-pub(super) fn name(number: u32) -> String {
-    format!("node-{number}")
-}
-
 fn names(nodes: &[Node]) -> impl Iterator<Item = String> {
-    (1..).map(name).take(nodes.len())
+    (1..).map(nodes::name).take(nodes.len())
 }

@@ -3,8 +3,8 @@
 use std::fmt::Write as _;
 
 use super::{
-    cluster::{self, GREETING},
-    nodes::{Heard, Record},
+    cluster::GREETING,
+    nodes::{self, Heard, Record},
 };
 
 /// What `welcome` plays in the bridge: the number of its desk, after this.
@@ -47,23 +47,23 @@ pub(super) struct Figures {
 
 impl Figures {
     /// Counts the calls of each node.
-    pub(super) fn new(nodes: &[Vec<Record>]) -> Self {
+    pub(super) fn new(calls: &[Vec<Record>]) -> Self {
         let mut figures = Self {
             nodes: (1..)
-                .zip(nodes)
-                .map(|(number, records)| Row::of(cluster::name(number), records))
+                .zip(calls)
+                .map(|(number, records)| Row::of(nodes::name(number), records))
                 .collect(),
             workers: Vec::new(),
-            total: Row::of("all".to_owned(), nodes.iter().flatten()),
+            total: Row::of("all".to_owned(), calls.iter().flatten()),
             leftover_channels: 0,
             leftover_subscriptions: 0,
             complaints: Vec::new(),
         };
-        let mut desks: Vec<u32> = nodes.iter().flatten().flat_map(desks).collect();
+        let mut desks: Vec<u32> = calls.iter().flatten().flat_map(desks).collect();
         desks.sort_unstable();
         desks.dedup();
         for desk in desks {
-            let records = nodes.iter().flatten();
+            let records = calls.iter().flatten();
             let records = records.filter(|record| self::desks(record).any(|other| other == desk));
             figures
                 .workers

@@ -179,6 +179,36 @@ impl Node {
     }
 }
 
+/// The name of a node, which is its id in the cluster.
+pub(super) fn name(number: u32) -> String {
+    format!("node-{number}")
+}
+
+/// The real Asterisks, or so many simulated ones where there are none, each listening.
+pub(super) async fn start(
+    simulated: u32,
+    real: &[AsteriskUrl],
+    programs: &Programs,
+    logs: &Path,
+) -> Result<Vec<Node>> {
+    if !real.is_empty() {
+        let nodes = (1..).zip(real);
+        return Ok(nodes
+            .map(|(number, url)| Node::Real(Real::new(name(number), url.clone())))
+            .collect());
+    }
+    let mut starting = Vec::new();
+    for number in 1..=simulated {
+        starting.push(Simulated::spawn(&name(number), programs, logs)?);
+    }
+    let mut nodes = Vec::new();
+    for mut simulated in starting {
+        simulated.ready().await?;
+        nodes.push(Node::Simulated(simulated));
+    }
+    Ok(nodes)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

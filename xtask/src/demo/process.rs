@@ -103,7 +103,10 @@ impl Process {
     /// Fails if it has ended.
     pub(super) fn check(&mut self) -> Result<()> {
         match self.exit_status()? {
-            Some(status) => bail!("{} has ended ({status}): {}", self.name, self.last_words()),
+            Some(status) if status.code().is_none() => {
+                bail!("{} was killed ({status})", self.name)
+            }
+            Some(_) => bail!("{} has ended: {}", self.name, self.last_words()),
             None => Ok(()),
         }
     }

@@ -45,6 +45,8 @@ impl Programs {
     /// A command that runs a program, with none of the settings that the demo was started with.
     pub(super) fn command(&self, name: &str) -> Result<Command> {
         let mut command = Command::new(self.path(name)?);
+        // The logs are files.
+        command.env("NO_COLOR", "1");
         for (variable, _) in env::vars_os() {
             let text = variable.to_string_lossy();
             if text.starts_with("ARI_") || text.starts_with("NATS_") || text == "MESSAGEBUS_URL" {
