@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 use crate::{
     entity::{Entity, Metadata},
     error::{Error, Refusal, Result},
-    operation::{Location, Method, OperationSpec, ParameterType},
+    operation::{Answer, Location, Method, OperationSpec, ParameterType},
 };
 
 /// What stays as it is in a path segment or a query value (RFC 3986, unreserved characters).
@@ -97,17 +97,6 @@ fn as_text(value: &Value) -> Option<Cow<'_, str>> {
     })
 }
 
-/// Whether a query can say it: an object it cannot, nor an item with the comma that separates items.
-fn fits_query(value: &Value) -> bool {
-    match value {
-        Value::Object(_) => false,
-        Value::Array(items) => !items
-            .iter()
-            .any(|item| item.as_str().is_some_and(|text| text.contains(','))),
-        _ => true,
-    }
-}
-
 /// One request: an operation, its parameters, and to whom it goes.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
@@ -165,8 +154,16 @@ impl Request {
     /// for Asterisk goes into the JSON body, which may carry every query parameter.
     ///
     /// # Errors
-    /// A parameter of the path is missing or empty.
+    /// A parameter of the path is missing or empty, or the operation is the event socket, which is no
+    /// request.
     pub fn to_http(&self) -> Result<HttpRequest> {
+        if self.operation.answer == Answer::Events {
+            return Err(Error::Unsupported {
+                operation: self.operation.to_string(),
+                reason: "it is a WebSocket, which every client has already: see Ari::events()"
+                    .to_owned(),
+            });
+        }
         let mut body = Map::new();
         let mut whole_body = None;
         let mut query: Vec<(&str, &Value)> = Vec::new();
@@ -177,7 +174,7 @@ impl Request {
                 .map_or(Location::Query, |spec| spec.location)
             {
                 Location::Path => {}
-                Location::Query if fits_query(value) => query.push((name, value)),
+                Location::Query if !value.is_object() => query.push((name, value)),
                 // What no query can carry goes into the body, too.
                 Location::Query | Location::Body => {
                     body.insert(name.to_owned(), value.clone());
@@ -191,12 +188,11 @@ impl Request {
             && whole_body.is_none()
             && self.operation.method != Method::Get
         {
-            // As it is: Asterisk takes a number for a number there, and no text.
-            body.extend(
-                query
-                    .into_iter()
-                    .map(|(name, value)| (name.to_owned(), value.clone())),
-            );
+            for (name, value) in query {
+                if let Some(text) = as_text(value) {
+                    body.insert(name.to_owned(), Value::String(text.into_owned()));
+                }
+            }
         } else if !query_text.is_empty() {
             target.push('?');
             target.push_str(&query_text);

@@ -2,7 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use ari_core::{Location, Metadata, OperationSpec, ParameterType, Request, registry};
+use ari_core::{
+    Answer, Error, Location, Metadata, OperationSpec, ParameterType, Request, registry,
+};
 use serde_json::{Value, json};
 
 #[test]
@@ -127,6 +129,11 @@ fn since_is_sorted_by_number() {
 fn every_request_comes_back_from_http_as_it_was() {
     for operation in registry::OPERATIONS {
         let request = sample(operation);
+        if operation.answer == Answer::Events {
+            let error = request.to_http().unwrap_err();
+            assert!(matches!(error, Error::Unsupported { .. }), "{error:?}");
+            continue;
+        }
         let http = request.to_http().unwrap();
         let body: Option<Value> = http
             .body
