@@ -165,16 +165,18 @@ pub(crate) fn interpret(
         };
         Ok(Response::new(status, reason(status), body))
     };
-    match status {
-        Some(status @ 300..=599) => message(status),
-        _ if text == NOT_FOUND || text == "Not found" => message(404),
-        _ if text.contains(NO_LIST) && expects_list(kind) => message(404),
-        _ if text.contains(UNDECODABLE) => Err(Error::Decode {
+    if text.contains(UNDECODABLE) && !(text.contains(NO_LIST) && expects_list(kind)) {
+        return Err(Error::Decode {
             what: format!("the answer of Asterisk to {}", operation()),
             path: String::new(),
             sample: text.to_owned(),
             source: text.into(),
-        }),
+        });
+    }
+    match status {
+        Some(status @ 300..=599) => message(status),
+        _ if text == NOT_FOUND || text == "Not found" => message(404),
+        _ if text.contains(NO_LIST) && expects_list(kind) => message(404),
         _ if REFUSALS.iter().any(|part| text.contains(part)) => message(400),
         _ => message(500),
     }

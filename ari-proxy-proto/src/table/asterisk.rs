@@ -27,7 +27,10 @@ pub(super) const KINDS: &[Kind] = &[
     .fails(Failure::VariableGet),
     Kind::command("AsteriskVariableSet", "asterisk", "setGlobalVar")
         .on(Variable, "variable")
-        .payload("asterisk_variable_set", &[Field::text("value", "value")])
+        .payload(
+            "asterisk_variable_set",
+            &[Field::text("value", "value").zero_lost()],
+        )
         .fails(Failure::VariableSet),
     Kind::data(
         "AsteriskConfigData",

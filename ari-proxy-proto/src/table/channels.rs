@@ -123,7 +123,7 @@ pub(super) const KINDS: &[Kind] = &[
         "channel_variable",
         &[
             Field::text("name", "variable"),
-            Field::text("value", "value").optional(),
+            Field::text("value", "value").optional().zero_lost(),
         ],
     ),
     Kind::command("ChannelUserEvent", "events", "userEvent")
