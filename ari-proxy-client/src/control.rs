@@ -122,6 +122,8 @@ fn take_announcement(shared: &Shared, message: &[u8]) {
 fn take_link_event(shared: &Arc<Shared>, event: &LinkEvent) {
     match event {
         LinkEvent::Connected => {
+            // Its loss was told when it broke.
+            shared.is_made_again();
             let before = shared.state.send_replace(ConnectionState::Connected);
             if before == ConnectionState::Connecting {
                 tracing::info!(servers = shared.servers, "connected to NATS");

@@ -25,32 +25,40 @@ pub(crate) struct Counters {
 struct Counter {
     boot: Box<str>,
     last: u64,
+    /// How often the connection had been made.
+    connects: u64,
 }
 
 impl Counters {
-    /// Takes an event in. Where a subject is heard for the first time, nothing can be missing.
-    pub(crate) fn see(&mut self, subject: &str, numbers: Numbers<'_>) -> Verdict {
+    /// Takes an event in, that came while the connection had been made so many times.
+    ///
+    /// Where a subject is heard for the first time, nothing can be missing; where the connection broke
+    /// since, what is missing has been told.
+    pub(crate) fn see(&mut self, subject: &str, numbers: Numbers<'_>, connects: u64) -> Verdict {
+        let anew = || Counter {
+            boot: numbers.boot.into(),
+            last: numbers.subject,
+            connects,
+        };
         let Some(counter) = self.subjects.get_mut(subject) else {
-            let counter = Counter {
-                boot: numbers.boot.into(),
-                last: numbers.subject,
-            };
-            self.subjects.insert(subject.into(), counter);
+            self.subjects.insert(subject.into(), anew());
             return Verdict::Next;
         };
+        let told = counter.connects != connects;
         if *counter.boot != *numbers.boot {
-            *counter = Counter {
-                boot: numbers.boot.into(),
-                last: numbers.subject,
-            };
+            *counter = anew();
+            if told {
+                return Verdict::Next;
+            }
             // The server has started anew: what the earlier one still had to send is gone.
             return Verdict::After(Gap::new(None, GapCause::Upstream));
         }
         let last = counter.last;
+        counter.connects = connects;
         counter.last = last.max(numbers.subject);
         if numbers.subject <= last {
             Verdict::Twice
-        } else if numbers.subject == last + 1 {
+        } else if told || numbers.subject == last + 1 {
             Verdict::Next
         } else {
             Verdict::After(Gap::new(
@@ -86,7 +94,26 @@ mod tests {
 
     fn see(counters: &mut Counters, subject: &str, boot: &str, number: u64) -> Verdict {
         let raw = format!(r#"{{"type":"X","ari_proxy":["{boot}",{number},{number}]}}"#);
-        counters.see(subject, Event::parse(raw).unwrap().numbers().unwrap())
+        counters.see(subject, Event::parse(raw).unwrap().numbers().unwrap(), 1)
+    }
+
+    #[test]
+    fn what_a_broken_connection_lost_is_not_told_again() {
+        let mut counters = Counters::default();
+        let mut see = |boot: &str, number: u64, connects: u64| {
+            let raw = format!(r#"{{"type":"X","ari_proxy":["{boot}",{number},{number}]}}"#);
+            let event = Event::parse(raw).unwrap();
+            counters.see("s", event.numbers().unwrap(), connects)
+        };
+        assert_eq!(see("b", 7, 1), Verdict::Next);
+        assert_eq!(see("b", 12, 2), Verdict::Next);
+        assert_eq!(see("b", 12, 2), Verdict::Twice);
+        assert_eq!(
+            see("b", 14, 2),
+            Verdict::After(Gap::new(Some(1), GapCause::Upstream))
+        );
+        assert_eq!(see("c", 3, 3), Verdict::Next);
+        assert_eq!(see("c", 3, 4), Verdict::Twice);
     }
 
     #[test]

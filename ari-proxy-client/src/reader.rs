@@ -77,13 +77,10 @@ struct Reader {
     calls: Vec<CallSource>,
     barriers: FuturesUnordered<BoxFuture<'static, Vec<(Feed, u64)>>>,
     counters: Counters,
-    /// How often the connection had been made when the last message came.
-    connects: u64,
 }
 
 /// Reads events until the client ends.
 pub(crate) async fn run(shared: Arc<Shared>) {
-    let connects = connects(&shared);
     let mut reader = Reader {
         shared: Arc::clone(&shared),
         sources: SelectAll::new(),
@@ -93,7 +90,6 @@ pub(crate) async fn run(shared: Arc<Shared>) {
         calls: Vec::new(),
         barriers: FuturesUnordered::new(),
         counters: Counters::default(),
-        connects,
     };
     loop {
         tokio::select! {
@@ -112,14 +108,6 @@ pub(crate) async fn run(shared: Arc<Shared>) {
             }
         }
     }
-}
-
-fn connects(shared: &Shared) -> u64 {
-    shared
-        .nats
-        .statistics()
-        .connects
-        .load(std::sync::atomic::Ordering::Relaxed)
 }
 
 /// The next message of a queue group; `None` where one has been read to its end.
@@ -313,9 +301,7 @@ impl Reader {
         {
             self.take_call(&feed, call);
         }
-        let connects = connects(&self.shared);
-        if connects != self.connects {
-            self.connects = connects;
+        if self.shared.is_made_again() {
             self.shared
                 .router
                 .gap_everywhere(Gap::new(None, GapCause::Reconnected));
@@ -341,7 +327,8 @@ impl Reader {
             }
         };
         if let Some(numbers) = event.numbers() {
-            match self.counters.see(&message.subject, numbers) {
+            let connects = self.shared.connects();
+            match self.counters.see(&message.subject, numbers, connects) {
                 Verdict::Next => {}
                 Verdict::Twice => return,
                 Verdict::After(gap) => self.shared.router.gap(&feed, gap),

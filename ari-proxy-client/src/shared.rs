@@ -4,7 +4,7 @@ use std::{
     fmt,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicU64, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -42,6 +42,8 @@ pub(crate) struct Shared {
     pub(crate) token: CancellationToken,
     pub(crate) tasks: TaskTracker,
     turn: AtomicUsize,
+    /// How often the connection had been made when a loss of events was told last.
+    told_connects: AtomicU64,
 }
 
 impl Shared {
@@ -52,6 +54,7 @@ impl Shared {
         settings: crate::builder::Settings,
         id: String,
     ) -> Self {
+        let connects = nats.statistics().connects.load(Ordering::Relaxed);
         let state = match nats.connection_state() {
             async_nats::connection::State::Connected => ConnectionState::Connected,
             _ => ConnectionState::Connecting,
@@ -74,7 +77,21 @@ impl Shared {
             token: CancellationToken::new(),
             tasks: TaskTracker::new(),
             turn: AtomicUsize::new(0),
+            told_connects: AtomicU64::new(connects),
         }
+    }
+
+    /// How often the connection has been made.
+    pub(crate) fn connects(&self) -> u64 {
+        self.nats.statistics().connects.load(Ordering::Relaxed)
+    }
+
+    /// Whether the connection was made again since a loss of events was told last; says so once.
+    ///
+    /// Messages and news of the connection come by different ways, and either may be first.
+    pub(crate) fn is_made_again(&self) -> bool {
+        let connects = self.connects();
+        self.told_connects.fetch_max(connects, Ordering::Relaxed) < connects
     }
 
     pub(crate) fn members(&self) -> MutexGuard<'_, Members> {
