@@ -14,6 +14,7 @@ use crate::{
     error::{Error, Result},
     model::Absent,
     operation::OperationSpec,
+    registry,
     request::{Request, Response},
     scope::Through,
 };
@@ -130,6 +131,42 @@ impl Call {
     }
 }
 
+impl Call {
+    /// Sends the request and gives the body of the answer. Where the transport carries none (a Go
+    /// server answers what changes something with nothing), it is fetched.
+    async fn body(self) -> Result<(Request, Bytes)> {
+        let (response, through, request) = self.answer().await?;
+        let fetch = if response.body.is_empty() {
+            fetching(&request)
+        } else {
+            None
+        };
+        let Some(fetch) = fetch else {
+            return Ok((request, response.body));
+        };
+        let operation = fetch.operation;
+        let response = through.call(fetch).await?.into_success(operation)?;
+        Ok((request, response.body))
+    }
+}
+
+/// The request for what another one, which has changed it, answers with.
+fn fetching(request: &Request) -> Option<Request> {
+    let changed = request.operation;
+    let operation = registry::OPERATIONS
+        .iter()
+        .filter(|operation| operation.is_read_only() && operation.answer == changed.answer)
+        .filter(|operation| changed.path.starts_with(operation.path))
+        .max_by_key(|operation| operation.path.len())?;
+    let mut fetch = Request::new(operation, request.target.clone());
+    fetch.timeout = request.timeout;
+    for spec in operation.parameters {
+        let value = request.parameters.get(spec.name)?;
+        fetch.parameters.set(spec.name, value.clone());
+    }
+    (!changed.is_read_only()).then_some(fetch)
+}
+
 /// What awaiting a builder gives.
 pub(crate) trait Output: Sized + Send + 'static {
     fn run(call: Call) -> BoxFuture<'static, Result<Self>>;
@@ -155,8 +192,8 @@ pub(crate) trait Model: DeserializeOwned + Absent + Send + 'static {}
 impl<T: Model> Output for T {
     fn run(call: Call) -> BoxFuture<'static, Result<Self>> {
         async move {
-            let (response, _, request) = call.answer().await?;
-            decode(&request, &response.body)
+            let (request, body) = call.body().await?;
+            decode(&request, &body)
         }
         .boxed()
     }
@@ -165,8 +202,8 @@ impl<T: Model> Output for T {
 impl<T: Model> Output for Vec<T> {
     fn run(call: Call) -> BoxFuture<'static, Result<Self>> {
         async move {
-            let (response, _, request) = call.answer().await?;
-            decode_list(&request, &response.body)
+            let (request, body) = call.body().await?;
+            decode_list(&request, &body)
         }
         .boxed()
     }

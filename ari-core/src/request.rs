@@ -97,6 +97,17 @@ fn as_text(value: &Value) -> Option<Cow<'_, str>> {
     })
 }
 
+/// Whether a query can say it: an object it cannot, nor an item with the comma that separates items.
+fn fits_query(value: &Value) -> bool {
+    match value {
+        Value::Object(_) => false,
+        Value::Array(items) => !items
+            .iter()
+            .any(|item| item.as_str().is_some_and(|text| text.contains(','))),
+        _ => true,
+    }
+}
+
 /// One request: an operation, its parameters, and to whom it goes.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
@@ -174,7 +185,7 @@ impl Request {
                 .map_or(Location::Query, |spec| spec.location)
             {
                 Location::Path => {}
-                Location::Query if !value.is_object() => query.push((name, value)),
+                Location::Query if fits_query(value) => query.push((name, value)),
                 // What no query can carry goes into the body, too.
                 Location::Query | Location::Body => {
                     body.insert(name.to_owned(), value.clone());
@@ -188,11 +199,12 @@ impl Request {
             && whole_body.is_none()
             && self.operation.method != Method::Get
         {
-            for (name, value) in query {
-                if let Some(text) = as_text(value) {
-                    body.insert(name.to_owned(), Value::String(text.into_owned()));
-                }
-            }
+            // As it is: Asterisk takes a number for a number there, and no text.
+            body.extend(
+                query
+                    .into_iter()
+                    .map(|(name, value)| (name.to_owned(), value.clone())),
+            );
         } else if !query_text.is_empty() {
             target.push('?');
             target.push_str(&query_text);

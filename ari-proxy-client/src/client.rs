@@ -20,6 +20,13 @@ pub(crate) struct ProxyClient {
     shared: Arc<Shared>,
 }
 
+/// Where an entity was remembered to be.
+struct Guess {
+    kind: EntityKind,
+    id: String,
+    place: Member,
+}
+
 impl ProxyClient {
     /// Subscribes, starts the tasks, and finds out who is in the cluster.
     pub(crate) async fn start(
@@ -53,23 +60,28 @@ impl ProxyClient {
     }
 
     /// The target with what is known filled in: our own application, and where the entities are.
-    fn locate(&self, request: &Request) -> (Metadata, Option<(EntityKind, String)>) {
+    fn locate(&self, request: &Request) -> (Metadata, Option<Guess>) {
         let mut target = request.target.clone();
         if target.asterisk_id.is_none() {
             let locations = self.shared.locations();
-            let places = request.entities().find_map(|(kind, id)| {
-                let place = locations.find(kind, &id).filter(|place| {
+            let guess = request.entities().find_map(|(kind, id)| {
+                let mut places = locations.find(kind, &id).iter().rev();
+                let place = places.find(|place| {
                     target
                         .application
                         .as_ref()
                         .is_none_or(|application| *application == place.application)
                 })?;
-                Some((place.clone(), (kind, id.into_owned())))
+                Some(Guess {
+                    kind,
+                    id: id.into_owned(),
+                    place: place.clone(),
+                })
             });
-            if let Some((place, by)) = places {
-                target.application = Some(place.application);
-                target.asterisk_id = Some(place.node);
-                return (target, Some(by));
+            if let Some(guess) = guess {
+                target.application = Some(Arc::clone(&guess.place.application));
+                target.asterisk_id = Some(Arc::clone(&guess.place.node));
+                return (target, Some(guess));
             }
         }
         target.application = target
@@ -92,6 +104,7 @@ impl ProxyClient {
         let locations = self.shared.locations();
         let known = locations
             .find(EntityKind::Bridge, &bridge)
+            .last()
             .map(|place| Arc::clone(&place.node));
         let Some(node) = request.target.asterisk_id.clone().or(known) else {
             return Ok(());
@@ -100,7 +113,10 @@ impl ProxyClient {
             .entities()
             .filter(|(kind, _)| *kind == EntityKind::Channel)
         {
-            if let Some(place) = locations.find(kind, &id).filter(|place| place.node != node) {
+            let places = locations.find(kind, &id);
+            if let Some(place) = places.last()
+                && places.iter().all(|place| place.node != node)
+            {
                 return Err(Error::InvalidRequest(format!(
                     "channel {id} is on Asterisk {}, bridge {bridge} on {node}: an Asterisk bridges only its own \
                      channels; connect the two by a trunk",
@@ -119,7 +135,9 @@ impl ProxyClient {
         if request.target.is_complete() {
             let outcome = Ask::send(&self.shared, &request).await?.one().await;
             // Where an entity was remembered to be and is not, the others are asked.
-            let Some((kind, id)) = by else { return outcome };
+            let Some(Guess { kind, id, place }) = by else {
+                return outcome;
+            };
             let stale = match &outcome {
                 Ok(response) => response.status == 404,
                 Err(error) => matches!(error, Error::NobodyThere { .. }),
@@ -127,7 +145,7 @@ impl ProxyClient {
             if !stale {
                 return outcome;
             }
-            self.shared.locations().forget(kind, &id);
+            self.shared.locations().forget(kind, &id, &place.node);
             request.target = asked;
             request.target.application = request
                 .target

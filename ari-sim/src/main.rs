@@ -67,7 +67,7 @@ async fn main() -> ExitCode {
     match run(Args::parse()).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            tracing::error!("{error:#}");
+            eprintln!("ari-sim: {error:#}");
             ExitCode::FAILURE
         }
     }

@@ -50,6 +50,12 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     }
 }
 
+/// Checks the generated files of this workspace.
+pub(crate) fn check_workspace() -> Result<ExitCode> {
+    let package = crate::root().join("ari-core");
+    check(&package, &generate(&package)?)
+}
+
 /// Generates every file: its path within `ari-core/src`, and its text.
 fn generate(package: &Path) -> Result<BTreeMap<PathBuf, String>> {
     let spec = Spec::read(&package.join("spec"))?;

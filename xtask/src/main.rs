@@ -1,8 +1,15 @@
 //! Tasks of the project, run by `cargo xtask <task>`.
 
 mod codegen;
+mod demo;
+mod nats;
+mod test;
 
-use std::process::ExitCode;
+use std::{
+    ffi::OsString,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
 use clap::{Parser, Subcommand};
 
@@ -18,10 +25,32 @@ struct Arguments {
 enum Task {
     /// Write the generated half of ari-core anew from ari-core/spec.
     Codegen(codegen::Arguments),
+    /// Carry calls across a cluster: nats-server, an ari-proxy for each Asterisk, workers; and count
+    /// what became of the calls.
+    Demo(demo::Arguments),
+    /// Run all tests, with a nats-server that is fetched if there is none.
+    Test(test::Arguments),
 }
 
-fn main() -> anyhow::Result<ExitCode> {
-    match Arguments::parse().task {
+fn main() -> ExitCode {
+    let outcome = match Arguments::parse().task {
         Task::Codegen(arguments) => codegen::run(&arguments),
-    }
+        Task::Demo(arguments) => demo::run(&arguments),
+        Task::Test(arguments) => test::run(&arguments),
+    };
+    outcome.unwrap_or_else(|error| {
+        eprintln!("xtask: {error:#}");
+        ExitCode::FAILURE
+    })
+}
+
+/// The folder of the workspace.
+fn root() -> PathBuf {
+    let package = Path::new(env!("CARGO_MANIFEST_DIR"));
+    package.parent().unwrap_or(package).to_owned()
+}
+
+/// The cargo that runs this.
+fn cargo() -> OsString {
+    std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into())
 }

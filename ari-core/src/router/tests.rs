@@ -225,6 +225,28 @@ fn many_subscriptions_leave_nothing() {
     assert!(capacity <= 64, "room for {capacity} is kept");
 }
 
+/// What only keeps a feed has an identity of its own as well.
+#[test]
+fn a_kept_feed_is_not_released_by_an_earlier_owner_of_its_slot() {
+    let router = Router::local();
+    let (old, _) = router.open_scope(None, None).unwrap();
+    let (new, _) = router.open_scope(None, None).unwrap();
+    let keep = |scope| {
+        let sink = Sink::Keep(Arc::default());
+        router
+            .subscribe(scope, Interest::new(Feed::All), sink)
+            .unwrap()
+    };
+    let stale = keep(old);
+    router.end_scope(old);
+    let current = keep(new);
+    assert_eq!(stale.registration.slot, current.registration.slot);
+    drop(stale);
+    assert!(router.wants(&Feed::All));
+    drop(current);
+    assert!(!router.wants(&Feed::All));
+}
+
 /// The wakers of streams run after the router is unlocked: they may use it.
 #[test]
 fn a_waker_may_use_the_router() {

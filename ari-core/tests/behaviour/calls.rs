@@ -407,6 +407,21 @@ fn a_new_stream_goes_on_where_a_stopped_one_left_off() {
     }
 }
 
+/// What was on its way to the old one comes to the new one.
+#[test]
+fn a_new_stream_ends_the_wait_of_a_stopped_one() {
+    let remote = Remote::default();
+    let ari = remote.ari();
+    let old = open(&remote, &ari);
+    old.stop();
+    let mut rest = Task::start(old.count());
+    assert!(rest.waits(), "a call may be on its way");
+    let mut new = open(&remote, &ari);
+    assert_eq!(rest.outcome(), Some(0));
+    call(&remote, "a");
+    assert_eq!(ids(&taken(&mut new)), ["a"]);
+}
+
 #[test]
 fn only_the_start_of_a_call_is_a_call() {
     let remote = Remote::default();

@@ -399,3 +399,23 @@ fn a_request_as_it_stands_gives_refusals_as_answers() {
     fake.answer("DELETE /channels/{channelId}", 204, &Value::Null);
     assert!(now(ari.channels().hangup("c")).is_ok());
 }
+
+#[test]
+fn what_an_answer_leaves_out_is_fetched() {
+    let fake = fake();
+    let ari = fake.ari();
+    fake.answer(
+        "POST /applications/{applicationName}/subscription",
+        200,
+        &Value::Null,
+    )
+    .answer(
+        "GET /applications/{applicationName}",
+        200,
+        &json!({ "name": "demo", "channel_ids": ["c"] }),
+    );
+    let subscribe = ari.applications().subscribe("demo", "channel:c");
+    let application = now(subscribe.into_future()).unwrap();
+    assert_eq!(application.channel_ids, ["c"]);
+    assert_eq!(fake.requests().len(), 2);
+}

@@ -40,8 +40,14 @@ pub(crate) async fn upgrade(
     if request.method() != http::Method::GET {
         return rest::handle(State(runtime), ConnectInfo(connection), request).await;
     }
-    if let Some(Fault::Status(status)) = runtime.faults.take() {
-        return rest::refusal(status, "Simulated Fault", "Simulated fault");
+    match runtime.faults.take() {
+        None => {}
+        Some(Fault::Status(status)) => return rest::simulated(status),
+        Some(Fault::Garbage) => return rest::garbage(),
+        Some(Fault::Reset) => {
+            connection.cut.cancel();
+            return rest::garbage();
+        }
     }
     let (mut parts, _) = request.into_parts();
     let query = parts.uri.query().unwrap_or_default().to_owned();

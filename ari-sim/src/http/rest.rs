@@ -34,12 +34,12 @@ pub(crate) async fn handle(
 ) -> Answer {
     let fault = runtime.faults.take();
     if let Some(Fault::Status(status)) = fault {
-        return refusal(status, "Simulated Fault", "Simulated fault");
+        return simulated(status);
     }
     let answer = answer(&runtime, request).await;
     runtime.faults.flowing().await;
     match fault {
-        Some(Fault::Garbage) => with_body(200, "OK", JSON, Bytes::from_static(b"{garbage")),
+        Some(Fault::Garbage) => garbage(),
         Some(Fault::Reset) => {
             connection.cut.cancel();
             answer
@@ -253,6 +253,16 @@ pub(crate) fn unauthorized() -> Answer {
         header::WWW_AUTHENTICATE,
         "Basic realm=\"Asterisk REST Interface\"",
     )
+}
+
+/// The answer of a request that a fault refuses.
+pub(crate) fn simulated(status: u16) -> Answer {
+    refusal(status, "Simulated Fault", "Simulated fault")
+}
+
+/// An answer that is no JSON although it says so.
+pub(crate) fn garbage() -> Answer {
+    with_body(200, "OK", JSON, Bytes::from_static(b"{garbage"))
 }
 
 pub(crate) fn refusal(status: u16, reason: &str, message: &str) -> Answer {

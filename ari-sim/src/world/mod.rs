@@ -216,6 +216,16 @@ impl World {
         self.bridges.len()
     }
 
+    /// How many playbacks there are, those that wait for their turn included.
+    pub fn playback_count(&self) -> usize {
+        self.playbacks.len()
+    }
+
+    /// How many recordings are being made, those that wait for their turn included.
+    pub fn recording_count(&self) -> usize {
+        self.recordings.len()
+    }
+
     fn move_to(&mut self, now: SimTime) {
         if now > self.now {
             self.now = now;

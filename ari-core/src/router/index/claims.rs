@@ -19,14 +19,9 @@ impl Slot {
         matches!(&self.sink, Sink::Calls(calls) if !calls.is_ended()) && self.interest.takes(event)
     }
 
-    /// How much a stream of calls would rather have others take a call: a full one takes what is on its
-    /// way if all are full, a stopped one if no other is there.
-    fn reluctance(&self) -> u8 {
-        match &self.sink {
-            Sink::Calls(calls) if calls.is_stopped() => 2,
-            Sink::Calls(calls) if calls.is_full() => 1,
-            _ => 0,
-        }
+    /// Whether this stream of calls takes one only if there is no other that has room.
+    fn is_full(&self) -> bool {
+        matches!(&self.sink, Sink::Calls(calls) if calls.is_full())
     }
 }
 
@@ -48,17 +43,16 @@ impl Index {
             .calls
             .range((feed, 0)..=(feed, u32::MAX))
             .map(|(_, slot)| *slot);
-        let takers: Vec<(u8, u32)> = streams
+        let mut takers: Vec<(bool, u32)> = streams
             .filter_map(|number| {
                 let slot = self.slot(number).filter(|slot| slot.is_taking(event))?;
-                Some((slot.reluctance(), number))
+                Some((slot.is_full(), number))
             })
             .collect();
-        let least = takers.iter().map(|(reluctance, _)| *reluctance).min();
-        let mut turns = takers
-            .iter()
-            .filter(|(reluctance, _)| Some(*reluctance) == least)
-            .map(|(_, number)| *number);
+        if takers.iter().any(|(full, _)| !full) {
+            takers.retain(|(full, _)| !full);
+        }
+        let mut turns = takers.iter().map(|(_, number)| *number);
         let next = turns
             .clone()
             .find(|number| *number > self.last_caller)

@@ -1,0 +1,21 @@
+//! How a program says what is wrong.
+
+use std::process::ExitCode;
+
+/// Logs what the libraries have to say to standard error.
+pub fn start_log() {
+    tracing_subscriber::fmt()
+        .with_writer(std::io::stderr)
+        .init();
+}
+
+/// Ends a program: in one sentence on standard error if it failed.
+pub fn report(program: &str, outcome: anyhow::Result<()>) -> ExitCode {
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{program}: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
