@@ -94,9 +94,6 @@ pub enum Error {
     /// The client, or the scope of it that this came through, is closed.
     #[error("the client is closed")]
     Closed,
-    /// What was waited for can no longer be observed.
-    #[error("{0} was lost: the connection broke, and it no longer exists")]
-    Lost(String),
 }
 
 struct Path<'a>(&'a str);

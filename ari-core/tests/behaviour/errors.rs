@@ -54,7 +54,6 @@ fn every_class() -> Vec<Error> {
             source: Some(source()),
         },
         Error::Closed,
-        Error::Lost("channel c".to_owned()),
     ]
 }
 
@@ -88,7 +87,6 @@ fn the_classes_are_told_apart() {
             (None, false, true, false),
             (None, false, true, false),
             (None, false, false, true),
-            plain,
             plain,
             plain,
             plain,
