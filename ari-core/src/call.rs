@@ -61,7 +61,7 @@ impl Call {
             let scope = self.through.scope()?;
             let client = scope.client();
             if self.request.target.asterisk_id.is_none() && !self.is_about_something() {
-                client.place(&mut self.request.target);
+                client.place(&mut self.request);
             }
             if self.request.operation.parameter("app").is_some() && !self.is_destined() {
                 let target = self.request.target.clone().or(&client.identity());

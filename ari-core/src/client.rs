@@ -95,8 +95,8 @@ pub trait AriClient: Debug + Send + Sync + 'static {
 
     /// Chooses where a creation goes whose target names no Asterisk, so that its events can be
     /// listened to before it is sent.
-    fn place(&self, target: &mut Metadata) {
-        *target = std::mem::take(target).or(&self.identity());
+    fn place(&self, request: &mut Request) {
+        request.target = std::mem::take(&mut request.target).or(&self.identity());
     }
 
     /// Waits; ari-core has no clock of its own.

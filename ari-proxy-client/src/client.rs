@@ -7,6 +7,7 @@ use ari_core::{
     router::{Feed, Router},
 };
 use ari_nats::LinkEvent;
+use ari_proxy_proto::{self as proto, Unencodable};
 use futures::{FutureExt, future::BoxFuture};
 use tokio::{sync::mpsc, time::timeout};
 
@@ -220,18 +221,24 @@ impl AriClient for ProxyClient {
         &self.shared.router
     }
 
-    fn place(&self, target: &mut Metadata) {
-        let application = target
+    fn place(&self, request: &mut Request) {
+        let application = request
+            .target
             .application
             .clone()
             .or_else(|| self.shared.application.clone());
         let wanted = Metadata {
             application,
-            ..target.clone()
+            ..request.target.clone()
         };
-        if let Some(Member { application, node }) = self.shared.next_place(&wanted) {
-            target.application = Some(application);
-            target.asterisk_id = Some(node);
+        // What no kind of the Go proxy carries goes to one of our servers, if there is one.
+        let extended = matches!(
+            proto::encode(request, &self.shared.subjects),
+            Err(Unencodable::Operation { .. } | Unencodable::Parameter { .. })
+        );
+        if let Some(Member { application, node }) = self.shared.next_place(&wanted, extended) {
+            request.target.application = Some(application);
+            request.target.asterisk_id = Some(node);
         }
     }
 

@@ -171,26 +171,40 @@ fn take_link_event(shared: &Arc<Shared>, event: &LinkEvent) {
     }
 }
 
-/// Tells the servers that nobody here uses a dialog any more; those of Go do not understand it, and
-/// keep what they have bound.
+/// Tells the servers that nobody here uses a dialog any more. Those of Go keep what they have bound:
+/// they would not understand it, and log a warning each time.
 pub(crate) fn release_dialog(shared: &Arc<Shared>, dialog: &str) {
     if *shared.state.borrow() != ConnectionState::Connected
         || tokio::runtime::Handle::try_current().is_err()
     {
         return;
     }
-    let target = Metadata {
-        application: shared.application.clone(),
-        asterisk_id: None,
+    let target = |application: Option<Arc<str>>, asterisk_id| Metadata {
+        application,
+        asterisk_id,
         dialog: Some(dialog.into()),
     };
-    let Ok(Some(release)) = proto::encode_release(&target, &shared.subjects) else {
-        return;
+    let application = shared.application.as_ref();
+    let targets = match shared
+        .members()
+        .extended_only(application.map(|name| &**name))
+    {
+        None => vec![target(application.cloned(), None)],
+        Some(members) => members
+            .into_iter()
+            .map(|member| target(Some(member.application), Some(member.node)))
+            .collect(),
     };
+    let releases: Vec<_> = targets
+        .iter()
+        .filter_map(|target| proto::encode_release(target, &shared.subjects).ok()?)
+        .collect();
     let tasks = shared.tasks.clone();
     let shared = Arc::clone(shared);
     tasks.spawn(async move {
-        let publish = shared.nats.publish(release.subject, release.payload);
-        let _ = timeout(shared.timeout, publish).await;
+        for release in releases {
+            let publish = shared.nats.publish(release.subject, release.payload);
+            let _ = timeout(shared.timeout, publish).await;
+        }
     });
 }

@@ -116,6 +116,28 @@ impl Members {
             .collect()
     }
 
+    /// Keeps those that serve the extension kind, if there are any.
+    pub(crate) fn prefer_extended(&self, candidates: &mut Vec<Member>) {
+        let serves = |member: &Member| self.members.get(member).is_some_and(|state| state.extended);
+        if candidates.iter().any(serves) {
+            candidates.retain(serves);
+        }
+    }
+
+    /// Whom to tell what only our own servers understand; `None`: all of an application at once, as
+    /// there is no other server among them.
+    pub(crate) fn extended_only(&self, application: Option<&str>) -> Option<Vec<Member>> {
+        let concerned = |member: &&Member| {
+            application.is_none_or(|application| *member.application == *application)
+        };
+        let servers = || self.members.iter().filter(|(member, _)| concerned(member));
+        if servers().all(|(_, state)| state.extended) {
+            return None;
+        }
+        let extended = servers().filter(|(_, state)| state.extended);
+        Some(extended.map(|(member, _)| member.clone()).collect())
+    }
+
     /// Whether a server of ours answers there.
     pub(crate) fn is_extended(&self, application: &str, node: &str) -> Option<bool> {
         let member = Member {
@@ -194,6 +216,29 @@ mod tests {
             members.announced(member("a"), Some("third"), true, now),
             News::New
         );
+    }
+
+    #[test]
+    fn what_a_go_server_does_not_understand_is_kept_from_it() {
+        let now = Instant::now();
+        let mut members = Members::default();
+        members.announced(member("ours"), Some("boot"), true, now);
+        assert_eq!(members.extended_only(Some("demo")), None);
+        members.announced(member("go"), None, false, now);
+        assert_eq!(
+            members.extended_only(Some("demo")),
+            Some(vec![member("ours")])
+        );
+        assert_eq!(members.extended_only(Some("other")), None);
+
+        let mut candidates = members.expected(Some("demo"), None, now);
+        members.prefer_extended(&mut candidates);
+        assert_eq!(candidates, [member("ours")]);
+        members.left(&member("ours"), None);
+        let mut candidates = members.expected(Some("demo"), None, now);
+        members.prefer_extended(&mut candidates);
+        assert_eq!(candidates, [member("go")]);
+        assert_eq!(members.extended_only(None), Some(Vec::new()));
     }
 
     #[test]

@@ -114,13 +114,17 @@ impl Shared {
         )
     }
 
-    /// The server that takes the next creation, by the placement that was set.
-    pub(crate) fn next_place(&self, target: &Metadata) -> Option<Member> {
+    /// The server that takes the next creation, by the placement that was set; one that serves the
+    /// extension kind, if that is needed and there is one.
+    pub(crate) fn next_place(&self, target: &Metadata, extended: bool) -> Option<Member> {
         let everywhere = Metadata {
             asterisk_id: None,
             ..target.clone()
         };
-        let candidates = self.expected(&everywhere);
+        let mut candidates = self.expected(&everywhere);
+        if extended {
+            self.members().prefer_extended(&mut candidates);
+        }
         let preferred = match &self.placement {
             Placement::Spread => None,
             Placement::Prefer(node) | Placement::Pin(node) => Some(node),

@@ -235,10 +235,10 @@ impl AriClient for Hooked {
         self.fake.router()
     }
 
-    fn place(&self, target: &mut Metadata) {
+    fn place(&self, request: &mut Request) {
         match self.places.lock().unwrap().pop_front() {
-            Some(place) => target.asterisk_id = Some(place.into()),
-            None => self.fake.place(target),
+            Some(place) => request.target.asterisk_id = Some(place.into()),
+            None => self.fake.place(request),
         }
     }
 
