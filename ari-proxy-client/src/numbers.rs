@@ -1,6 +1,9 @@
 //! The numbers of events: what came twice, and what is missing.
 
-use std::collections::HashMap;
+use std::{
+    collections::{HashMap, hash_map::RandomState},
+    hash::BuildHasher,
+};
 
 use ari_core::{Gap, GapCause, Numbers};
 
@@ -19,6 +22,9 @@ pub(crate) enum Verdict {
 #[derive(Debug, Default)]
 pub(crate) struct Counters {
     subjects: HashMap<Box<str>, Counter>,
+    /// What came last on the subjects of dialogs, without numbers.
+    last: HashMap<Box<str>, u64>,
+    hasher: RandomState,
 }
 
 #[derive(Debug)]
@@ -68,8 +74,25 @@ impl Counters {
         }
     }
 
+    /// Whether an event of a dialog, without numbers, is a copy of the one before it.
+    ///
+    /// A Go server sends an event to a dialog once for each of its entities that is bound there, in a
+    /// row and the same to the byte.
+    pub(crate) fn repeats(&mut self, subject: &str, event: &[u8]) -> bool {
+        let hash = self.hasher.hash_one(event);
+        if let Some(last) = self.last.get_mut(subject) {
+            return std::mem::replace(last, hash) == hash;
+        }
+        self.last.insert(subject.into(), hash);
+        false
+    }
+
     /// Forgets the subjects that begin like this.
     pub(crate) fn forget(&mut self, subject: &str) {
+        self.last.remove(subject);
+        if self.last.capacity() > 64 && self.last.len() < self.last.capacity() / 4 {
+            self.last.shrink_to_fit();
+        }
         let wildcard = subject.strip_suffix('>');
         self.subjects.retain(|known, _| match wildcard {
             Some(prefix) => !known.starts_with(prefix),
@@ -140,6 +163,18 @@ mod tests {
             Verdict::After(Gap::new(None, GapCause::Upstream))
         );
         assert_eq!(see(&mut counters, "s", "c", 2), Verdict::Next);
+    }
+
+    #[test]
+    fn copies_of_a_go_server_are_found() {
+        let mut counters = Counters::default();
+        let mut repeats = |subject: &str, event: &str| counters.repeats(subject, event.as_bytes());
+        assert!(!repeats("d1", "entered") && !repeats("d2", "entered"));
+        assert!(repeats("d1", "entered") && repeats("d1", "entered"));
+        assert!(!repeats("d1", "left") && !repeats("d1", "entered"));
+        assert!(repeats("d2", "entered"));
+        counters.forget("d2");
+        assert!(!counters.repeats("d2", b"entered"));
     }
 
     #[test]

@@ -313,7 +313,12 @@ impl Reader {
                 let Some(proto::EventSubject::Dialog(dialog)) = dialog else {
                     return;
                 };
-                Feed::Dialog(dialog.into())
+                let feed = Feed::Dialog(dialog.into());
+                // A Go server never stops: a dialog that is over must leave no trace.
+                if !self.private_dialogs.contains(&feed) {
+                    return;
+                }
+                feed
             }
         };
         let event = match Event::parse(message.payload.clone()) {
@@ -333,6 +338,10 @@ impl Reader {
                 Verdict::Twice => return,
                 Verdict::After(gap) => self.shared.router.gap(&feed, gap),
             }
+        } else if matches!(feed, Feed::Dialog(_))
+            && self.counters.repeats(&message.subject, &message.payload)
+        {
+            return;
         }
         self.shared.locations().see(&event);
         self.shared.router.deliver(&feed, &event);
