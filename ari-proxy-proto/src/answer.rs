@@ -2,11 +2,11 @@
 
 use std::borrow::Cow;
 
-use ari_core::{Error, Metadata, Request, Response, sample};
+use ari_core::{EntityKind, Error, Metadata, Request, Response, sample};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use bytes::Bytes;
 use serde::Deserialize;
-use serde_json::{Map, Value, value::RawValue};
+use serde_json::{Map, Value, json, value::RawValue};
 
 use crate::{
     data, failure,
@@ -95,6 +95,17 @@ impl Kind {
             (None, Some(data_key)) => key(Some(data_key))?.metadata(),
             (None, None) => Metadata::default(),
         };
+        // A Go server lists sounds without their ids: they are of no use, but they are not nothing.
+        let nameless = keys.iter().filter(|key| key.id.is_empty()).count();
+        if nameless > 0 && matches!(self.answer, Answer::MatchingKeys(EntityKind::Sound, _)) {
+            let message = format!("{nameless} of {} sounds came without an id", keys.len());
+            let body = Bytes::from(json!({ "message": message }).to_string());
+            let response = Response::new(502, failure::reason(502), body);
+            return Ok(response.from_source(Metadata {
+                dialog: None,
+                ..source.or(&place)
+            }));
+        }
         let body = match self.answer {
             Answer::Data(member, shape) => {
                 let absent = || undecodable(format!("it has no data.{member}").into());

@@ -153,3 +153,17 @@ fn a_success_without_what_was_asked_for_is_none() {
     );
     assert_eq!(read("ChannelAnswer", "{}").unwrap().status, 204);
 }
+
+#[test]
+fn sounds_without_ids_are_not_taken_for_no_sounds() {
+    let kind = Kind::named("SoundList").unwrap();
+    let request = Request::new(kind.operation().unwrap(), here());
+    let message = br#"{"error":"","keys":[{"kind":"sound","node":"n1","app":"demo"},{"kind":"sound","node":"n1","app":"demo"}]}"#;
+    let answer = kind.decode_response(&request, message).unwrap();
+    assert_eq!(answer.status, 502);
+    assert_eq!(answer.source.asterisk_id.as_deref(), Some("n1"));
+    assert_eq!(
+        answer.body,
+        r#"{"message":"2 of 2 sounds came without an id"}"#
+    );
+}

@@ -382,13 +382,19 @@ fn every_answer_of_the_go_server_is_read() {
             let error = value["error"].as_str().unwrap();
             if error.is_empty() {
                 let response = read.unwrap_or_else(|error| panic!("{}: {error}", vector.note()));
+                successes += 1;
+                if kind.name() == "SoundList" && value.get("keys").is_some() {
+                    // A Go server forgets the ids of sounds.
+                    assert_eq!(response.status, 502);
+                    continue;
+                }
                 assert!(response.is_success());
                 let keys = value["keys"]
                     .as_array()
                     .into_iter()
                     .flatten()
                     .chain(value.get("key"));
-                // The console is a log channel without a name, and a Go server forgets the ids of sounds.
+                // The console is a log channel without a name.
                 let named = keys
                     .filter(|key| key.get("kind").is_some() && key.get("id").is_some())
                     .count();
@@ -400,7 +406,6 @@ fn every_answer_of_the_go_server_is_read() {
                         vector.note()
                     );
                 }
-                successes += 1;
                 continue;
             }
             failures += 1;
