@@ -224,7 +224,8 @@ impl NatsOptions {
         };
         Error::Connect {
             reason,
-            source: Some(error.into()),
+            // Its sentence holds that of its own source.
+            source: Some(error.to_string().into()),
         }
     }
 }
