@@ -93,8 +93,8 @@ impl AriClient for Recorder {
         self.inner.router()
     }
 
-    fn place(&self, target: &mut Metadata) {
-        self.inner.place(target);
+    fn place(&self, request: &mut Request) {
+        self.inner.place(request);
     }
 
     fn sleep(&self, duration: Duration) -> BoxFuture<'static, ()> {
