@@ -176,7 +176,7 @@ impl NatsOptions {
         let client = options
             .connect(self.addresses()?)
             .await
-            .map_err(|error| self.refused(error))?;
+            .map_err(|error| self.refused(&error))?;
         Ok(Link { client, events })
     }
 
@@ -199,7 +199,7 @@ impl NatsOptions {
             .collect()
     }
 
-    fn refused(&self, error: async_nats::ConnectError) -> Error {
+    fn refused(&self, error: &async_nats::ConnectError) -> Error {
         let servers = self.servers();
         let reason = match error.kind() {
             ConnectErrorKind::Authentication | ConnectErrorKind::AuthorizationViolation => {
