@@ -1,6 +1,10 @@
 //! All tests: those of the workspace, the contract suite, and the check of the generated code.
 
-use std::process::{Command, ExitCode};
+use std::{
+    fs,
+    io::{self, Write as _},
+    process::{Command, ExitCode},
+};
 
 use anyhow::{Context as _, Result, bail};
 
@@ -18,17 +22,25 @@ pub(crate) struct Arguments {
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     let server = nats::find_or_fetch()?;
     eprintln!("xtask: tests run with {}", server.display());
+    let folder = tempfile::tempdir()?;
+    let matrix = folder.path().join("matrix.txt");
     let mut command = Command::new(cargo());
     command
         .args(["test", "--workspace"])
         .current_dir(root())
-        .env(nats::VARIABLE, &server);
+        .env(nats::VARIABLE, &server)
+        .env("ARI_TEST_MATRIX", &matrix);
     if arguments.no_fail_fast {
         command.arg("--no-fail-fast");
     }
     let status = command.status().context("cannot run cargo")?;
+    if let Ok(matrix) = fs::read_to_string(&matrix) {
+        // It was printed somewhere in the middle.
+        writeln!(io::stdout().lock(), "{matrix}")?;
+    }
     if !status.success() {
         bail!("tests have failed");
     }
+    eprintln!("xtask: all tests have passed; checking the generated code");
     codegen::check_workspace()
 }

@@ -119,6 +119,10 @@ async fn run(scenarios: &[Scenario], whole: bool) -> bool {
         matrix.set(scenario, transport, cell);
     }
     println!("{matrix}");
+    // `cargo xtask test` shows it again when all else is done.
+    if let Some(path) = std::env::var_os("ARI_TEST_MATRIX") {
+        std::fs::write(path, matrix.to_string()).unwrap();
+    }
     let mut well = matrix.failed() == 0;
     if whole {
         for gap in coverage::gaps(&ground, &transports) {
