@@ -102,14 +102,15 @@ async fn run(args: Args) -> Result<()> {
         let interval = Duration::try_from_secs_f64(1.0 / rate).unwrap_or(Duration::MAX);
         simulator.place_calls(CallScript::new(app), u64::MAX, interval);
     }
-    let mut out = tokio::io::stdout();
-    out.write_all(format!("ari-sim listens on {}\n", server.url()).as_bytes())
-        .await?;
-    out.flush().await?;
+    // Whoever reads the line may stop the program at once.
     let (mut terminate, mut interrupt) = (
         signal(SignalKind::terminate())?,
         signal(SignalKind::interrupt())?,
     );
+    let mut out = tokio::io::stdout();
+    out.write_all(format!("ari-sim listens on {}\n", server.url()).as_bytes())
+        .await?;
+    out.flush().await?;
     tokio::select! {
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
