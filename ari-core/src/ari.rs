@@ -76,6 +76,9 @@ impl Ari {
     /// Makes a scope for a dialog: its commands carry the dialog, and only the dialog's events reach
     /// it, from any Asterisk.
     ///
+    /// What it creates, a channel that it answers, and what it brings into a bridge is bound to the
+    /// dialog ([`Request::bound`] has the rule); the events of what is bound are the dialog's.
+    ///
     /// Other programs that use the same name share the dialog.
     ///
     /// # Errors

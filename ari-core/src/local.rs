@@ -15,8 +15,8 @@ use crate::{
 
 /// Which entities are bound to which dialogs.
 ///
-/// A request that carries a dialog binds the entities it concerns; a binding ends with its entity, or
-/// when the dialog is released.
+/// A request that carries a dialog binds entities to it (see [`Request::bound`]); a binding ends with its
+/// entity, or when the dialog is released.
 #[derive(Debug, Default)]
 pub struct Dialogs {
     entities: HashMap<(EntityKind, Arc<str>), BTreeSet<Arc<str>>>,
@@ -135,11 +135,9 @@ impl LocalEvents {
     /// Binds what a request concerns to its dialog; call it before the request is sent, so that the
     /// first event is not missed.
     pub fn bind(&self, request: &Request) {
-        if let Some(dialog) = &request.target.dialog
-            && !request.operation.is_read_only()
-        {
+        if let Some(dialog) = &request.target.dialog {
             let mut dialogs = self.dialogs();
-            for (kind, id) in request.entities() {
+            for (kind, id) in request.bound() {
                 dialogs.bind(dialog, kind, &id);
             }
         }

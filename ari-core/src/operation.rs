@@ -127,6 +127,8 @@ pub struct OperationSpec {
     pub creates: Option<Creates>,
     /// Entities that it concerns: kind, and the parameter that names each.
     pub concerns: &'static [(EntityKind, &'static str)],
+    /// Entities that it binds to the dialog of its request: kind, and the parameter that names each.
+    pub binds: &'static [(EntityKind, &'static str)],
     /// First release of each branch of Asterisk that has it, sorted.
     pub since: &'static [&'static str],
 }

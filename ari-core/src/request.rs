@@ -7,7 +7,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Map, Value};
 
 use crate::{
-    entity::{Entity, Metadata},
+    entity::{Entity, EntityKind, Metadata},
     error::{Error, Refusal, Result},
     operation::{Answer, Location, Method, OperationSpec, ParameterType},
 };
@@ -142,17 +142,35 @@ impl Request {
 
     /// The entities that it concerns, as far as its parameters name them: those that its operation
     /// works on, and the one that it creates.
-    pub fn entities(&self) -> impl Iterator<Item = (crate::EntityKind, Cow<'_, str>)> {
-        let created = self
-            .operation
-            .creates
-            .iter()
-            .map(|creates| (creates.kind, creates.id));
-        self.operation
-            .concerns
-            .iter()
-            .copied()
-            .chain(created)
+    pub fn entities(&self) -> impl Iterator<Item = (EntityKind, Cow<'_, str>)> {
+        let created = self.operation.creates.iter();
+        let created = created.map(|creates| (creates.kind, creates.id));
+        self.named(self.operation.concerns.iter().copied().chain(created))
+    }
+
+    /// The entities that it binds to its dialog.
+    ///
+    /// These are the ones that the Go proxy binds (wire protocol, section 4.5), so that a dialog means
+    /// the same on every transport: what is created, what a bridge is changed by, a channel that is
+    /// answered, and the sources of events that an application subscribes to.
+    pub fn bound(&self) -> impl Iterator<Item = (EntityKind, Cow<'_, str>)> {
+        let sources = self.parameters.texts("eventSource").filter_map(
+            |source| -> Option<(EntityKind, Cow<'_, str>)> {
+                let (kind, id) = source.split_once(':')?;
+                Some((EntityKind::from_name(kind)?, Cow::from(id.to_owned())))
+            },
+        );
+        let subscribes =
+            self.operation.resource == "applications" && self.operation.name == "subscribe";
+        self.named(self.operation.binds.iter().copied())
+            .chain(sources.filter(move |(_, id)| subscribes && !id.is_empty()))
+    }
+
+    fn named(
+        &self,
+        parameters: impl Iterator<Item = (EntityKind, &'static str)>,
+    ) -> impl Iterator<Item = (EntityKind, Cow<'_, str>)> {
+        parameters
             .flat_map(|(kind, parameter)| {
                 self.parameters.texts(parameter).map(move |id| (kind, id))
             })

@@ -120,6 +120,7 @@ pub static LIST: OperationSpec = OperationSpec {
     answer: operation::Answer::Many("Application"),
     creates: None,
     concerns: &[],
+    binds: &[],
     since: &["12.0.0"],
 };
 
@@ -152,6 +153,7 @@ pub static GET: OperationSpec = OperationSpec {
     answer: operation::Answer::One("Application"),
     creates: None,
     concerns: &[(EntityKind::Application, "applicationName")],
+    binds: &[],
     since: &["12.0.0"],
 };
 
@@ -193,6 +195,7 @@ pub static SUBSCRIBE: OperationSpec = OperationSpec {
     answer: operation::Answer::One("Application"),
     creates: None,
     concerns: &[(EntityKind::Application, "applicationName")],
+    binds: &[],
     since: &["12.0.0"],
 };
 
@@ -234,6 +237,7 @@ pub static UNSUBSCRIBE: OperationSpec = OperationSpec {
     answer: operation::Answer::One("Application"),
     creates: None,
     concerns: &[(EntityKind::Application, "applicationName")],
+    binds: &[],
     since: &["12.0.0"],
 };
 
@@ -275,5 +279,6 @@ pub static FILTER: OperationSpec = OperationSpec {
     answer: operation::Answer::One("Application"),
     creates: None,
     concerns: &[(EntityKind::Application, "applicationName")],
+    binds: &[],
     since: &["13.26.0", "16.3.0"],
 };

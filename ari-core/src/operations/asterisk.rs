@@ -225,6 +225,7 @@ pub static GET_OBJECT: OperationSpec = OperationSpec {
     answer: operation::Answer::Many("ConfigTuple"),
     creates: None,
     concerns: &[],
+    binds: &[],
     since: &["13.5.0"],
 };
 
@@ -285,6 +286,7 @@ pub static UPDATE_OBJECT: OperationSpec = OperationSpec {
     answer: operation::Answer::Many("ConfigTuple"),
     creates: None,
     concerns: &[],
+    binds: &[],
     since: &["13.5.0"],
 };
 
@@ -329,6 +331,7 @@ pub static DELETE_OBJECT: OperationSpec = OperationSpec {
     answer: operation::Answer::Nothing,
     creates: None,
     concerns: &[],
+    binds: &[],
     since: &["13.5.0"],
 };
 
@@ -369,6 +372,7 @@ pub static GET_INFO: OperationSpec = OperationSpec {
     answer: operation::Answer::One("AsteriskInfo"),
     creates: None,
     concerns: &[],
+    binds: &[],
     since: &["12.0.0"],
 };
 
@@ -400,6 +404,7 @@ pub static PING: OperationSpec = OperationSpec {
     answer: operation::Answer::One("AsteriskPing"),
     creates: None,
     concerns: &[],
+    binds: &[],
     since: &["13.25.0", "16.2.0"],
 };
 
@@ -431,6 +436,7 @@ pub static LIST_MODULES: OperationSpec = OperationSpec {
     answer: operation::Answer::Many("Module"),
     creates: None,
     concerns: &[],
+    binds: &[],
     since: &["13.5.0"],
 };
 
@@ -463,6 +469,7 @@ pub static GET_MODULE: OperationSpec = OperationSpec {
     answer: operation::Answer::One("Module"),
     creates: None,
     concerns: &[(EntityKind::Module, "moduleName")],
+    binds: &[],
     since: &["13.5.0"],
 };
 
@@ -495,6 +502,7 @@ pub static LOAD_MODULE: OperationSpec = OperationSpec {
     answer: operation::Answer::Nothing,
     creates: None,
     concerns: &[(EntityKind::Module, "moduleName")],
+    binds: &[],
     since: &["13.5.0"],
 };
 
@@ -527,6 +535,7 @@ pub static UNLOAD_MODULE: OperationSpec = OperationSpec {
     answer: operation::Answer::Nothing,
     creates: None,
     concerns: &[(EntityKind::Module, "moduleName")],
+    binds: &[],
     since: &["13.5.0"],
 };
 
@@ -559,6 +568,7 @@ pub static RELOAD_MODULE: OperationSpec = OperationSpec {
     answer: operation::Answer::Nothing,
     creates: None,
     concerns: &[(EntityKind::Module, "moduleName")],
+    binds: &[],
     since: &["13.5.0"],
 };
 
@@ -594,6 +604,7 @@ pub static LIST_LOG_CHANNELS: OperationSpec = OperationSpec {
     answer: operation::Answer::Many("LogChannel"),
     creates: None,
     concerns: &[],
+    binds: &[],
     since: &["13.6.0"],
 };
 
@@ -635,6 +646,7 @@ pub static ADD_LOG: OperationSpec = OperationSpec {
     answer: operation::Answer::Nothing,
     creates: None,
     concerns: &[(EntityKind::Logging, "logChannelName")],
+    binds: &[],
     since: &["13.6.0"],
 };
 
@@ -667,6 +679,7 @@ pub static DELETE_LOG: OperationSpec = OperationSpec {
     answer: operation::Answer::Nothing,
     creates: None,
     concerns: &[(EntityKind::Logging, "logChannelName")],
+    binds: &[],
     since: &["13.6.0"],
 };
 
@@ -699,6 +712,7 @@ pub static ROTATE_LOG: OperationSpec = OperationSpec {
     answer: operation::Answer::Nothing,
     creates: None,
     concerns: &[(EntityKind::Logging, "logChannelName")],
+    binds: &[],
     since: &["13.6.0"],
 };
 
@@ -731,6 +745,7 @@ pub static GET_GLOBAL_VAR: OperationSpec = OperationSpec {
     answer: operation::Answer::One("Variable"),
     creates: None,
     concerns: &[],
+    binds: &[],
     since: &["12.0.0"],
 };
 
@@ -772,5 +787,6 @@ pub static SET_GLOBAL_VAR: OperationSpec = OperationSpec {
     answer: operation::Answer::Nothing,
     creates: None,
     concerns: &[],
+    binds: &[],
     since: &["12.0.0"],
 };

@@ -286,6 +286,7 @@ pub static LIST: OperationSpec = OperationSpec {
     answer: operation::Answer::Many("Bridge"),
     creates: None,
     concerns: &[],
+    binds: &[],
     since: &["12.0.0"],
 };
 
@@ -360,6 +361,7 @@ pub static CREATE: OperationSpec = OperationSpec {
         id: "bridgeId",
     }),
     concerns: &[],
+    binds: &[(EntityKind::Bridge, "bridgeId")],
     since: &["12.0.0"],
 };
 
@@ -434,6 +436,7 @@ pub static CREATE_WITH_ID: OperationSpec = OperationSpec {
         id: "bridgeId",
     }),
     concerns: &[],
+    binds: &[(EntityKind::Bridge, "bridgeId")],
     since: &["12.2.0"],
 };
 
@@ -466,6 +469,7 @@ pub static GET: OperationSpec = OperationSpec {
     answer: operation::Answer::One("Bridge"),
     creates: None,
     concerns: &[(EntityKind::Bridge, "bridgeId")],
+    binds: &[],
     since: &["12.0.0"],
 };
 
@@ -498,6 +502,7 @@ pub static DESTROY: OperationSpec = OperationSpec {
     answer: operation::Answer::Nothing,
     creates: None,
     concerns: &[(EntityKind::Bridge, "bridgeId")],
+    binds: &[(EntityKind::Bridge, "bridgeId")],
     since: &["12.0.0"],
 };
 
@@ -539,6 +544,7 @@ pub static GET_BRIDGE_VAR: OperationSpec = OperationSpec {
     answer: operation::Answer::One("Variable"),
     creates: None,
     concerns: &[(EntityKind::Bridge, "bridgeId")],
+    binds: &[],
     since: &["20.20.0", "22.10.0", "23.4.0"],
 };
 
@@ -590,6 +596,7 @@ pub static SET_BRIDGE_VAR: OperationSpec = OperationSpec {
     answer: operation::Answer::Nothing,
     creates: None,
     concerns: &[(EntityKind::Bridge, "bridgeId")],
+    binds: &[],
     since: &["20.20.0", "22.10.0", "23.4.0"],
 };
 
@@ -631,6 +638,7 @@ pub static GET_BRIDGE_VARS: OperationSpec = OperationSpec {
     answer: operation::Answer::One("Variables"),
     creates: None,
     concerns: &[(EntityKind::Bridge, "bridgeId")],
+    binds: &[],
     since: &["20.20.0", "22.10.0", "23.4.0"],
 };
 
@@ -672,6 +680,7 @@ pub static SET_BRIDGE_VARS: OperationSpec = OperationSpec {
     answer: operation::Answer::Nothing,
     creates: None,
     concerns: &[(EntityKind::Bridge, "bridgeId")],
+    binds: &[],
     since: &["20.20.0", "22.10.0", "23.4.0"],
 };
 
@@ -748,6 +757,10 @@ pub static ADD_CHANNEL: OperationSpec = OperationSpec {
         (EntityKind::Bridge, "bridgeId"),
         (EntityKind::Channel, "channel"),
     ],
+    binds: &[
+        (EntityKind::Bridge, "bridgeId"),
+        (EntityKind::Channel, "channel"),
+    ],
     since: &["12.0.0"],
 };
 
@@ -789,6 +802,10 @@ pub static REMOVE_CHANNEL: OperationSpec = OperationSpec {
     answer: operation::Answer::Nothing,
     creates: None,
     concerns: &[
+        (EntityKind::Bridge, "bridgeId"),
+        (EntityKind::Channel, "channel"),
+    ],
+    binds: &[
         (EntityKind::Bridge, "bridgeId"),
         (EntityKind::Channel, "channel"),
     ],
@@ -836,6 +853,10 @@ pub static SET_VIDEO_SOURCE: OperationSpec = OperationSpec {
         (EntityKind::Bridge, "bridgeId"),
         (EntityKind::Channel, "channelId"),
     ],
+    binds: &[
+        (EntityKind::Bridge, "bridgeId"),
+        (EntityKind::Channel, "channelId"),
+    ],
     since: &["13.13.0", "14.2.0"],
 };
 
@@ -868,6 +889,7 @@ pub static CLEAR_VIDEO_SOURCE: OperationSpec = OperationSpec {
     answer: operation::Answer::Nothing,
     creates: None,
     concerns: &[(EntityKind::Bridge, "bridgeId")],
+    binds: &[(EntityKind::Bridge, "bridgeId")],
     since: &["13.13.0", "14.2.0"],
 };
 
@@ -909,6 +931,7 @@ pub static START_MOH: OperationSpec = OperationSpec {
     answer: operation::Answer::Nothing,
     creates: None,
     concerns: &[(EntityKind::Bridge, "bridgeId")],
+    binds: &[(EntityKind::Bridge, "bridgeId")],
     since: &["12.0.0"],
 };
 
@@ -941,6 +964,7 @@ pub static STOP_MOH: OperationSpec = OperationSpec {
     answer: operation::Answer::Nothing,
     creates: None,
     concerns: &[(EntityKind::Bridge, "bridgeId")],
+    binds: &[(EntityKind::Bridge, "bridgeId")],
     since: &["12.0.0"],
 };
 
@@ -1021,6 +1045,10 @@ pub static PLAY: OperationSpec = OperationSpec {
         id: "playbackId",
     }),
     concerns: &[(EntityKind::Bridge, "bridgeId")],
+    binds: &[
+        (EntityKind::Bridge, "bridgeId"),
+        (EntityKind::Playback, "playbackId"),
+    ],
     since: &["12.0.0"],
 };
 
@@ -1103,6 +1131,10 @@ pub static PLAY_WITH_ID: OperationSpec = OperationSpec {
         id: "playbackId",
     }),
     concerns: &[(EntityKind::Bridge, "bridgeId")],
+    binds: &[
+        (EntityKind::Bridge, "bridgeId"),
+        (EntityKind::Playback, "playbackId"),
+    ],
     since: &["12.3.0"],
 };
 
@@ -1200,5 +1232,9 @@ pub static RECORD: OperationSpec = OperationSpec {
         id: "name",
     }),
     concerns: &[(EntityKind::Bridge, "bridgeId")],
+    binds: &[
+        (EntityKind::Bridge, "bridgeId"),
+        (EntityKind::LiveRecording, "name"),
+    ],
     since: &["12.0.0"],
 };

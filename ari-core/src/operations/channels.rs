@@ -457,6 +457,7 @@ pub static LIST: OperationSpec = OperationSpec {
     answer: operation::Answer::Many("Channel"),
     creates: None,
     concerns: &[],
+    binds: &[],
     since: &["12.0.0"],
 };
 
@@ -599,6 +600,11 @@ pub static ORIGINATE: OperationSpec = OperationSpec {
         (EntityKind::Channel, "otherChannelId"),
         (EntityKind::Channel, "originator"),
     ],
+    binds: &[
+        (EntityKind::Channel, "otherChannelId"),
+        (EntityKind::Channel, "originator"),
+        (EntityKind::Channel, "channelId"),
+    ],
     since: &["12.0.0"],
 };
 
@@ -698,6 +704,10 @@ pub static CREATE: OperationSpec = OperationSpec {
         (EntityKind::Channel, "otherChannelId"),
         (EntityKind::Channel, "originator"),
     ],
+    binds: &[
+        (EntityKind::Channel, "channelId"),
+        (EntityKind::Channel, "otherChannelId"),
+    ],
     since: &["14.0.0"],
 };
 
@@ -730,6 +740,7 @@ pub static GET: OperationSpec = OperationSpec {
     answer: operation::Answer::One("Channel"),
     creates: None,
     concerns: &[(EntityKind::Channel, "channelId")],
+    binds: &[],
     since: &["12.0.0"],
 };
 
@@ -876,6 +887,11 @@ pub static ORIGINATE_WITH_ID: OperationSpec = OperationSpec {
         (EntityKind::Channel, "otherChannelId"),
         (EntityKind::Channel, "originator"),
     ],
+    binds: &[
+        (EntityKind::Channel, "otherChannelId"),
+        (EntityKind::Channel, "originator"),
+        (EntityKind::Channel, "channelId"),
+    ],
     since: &["12.2.0"],
 };
 
@@ -924,6 +940,7 @@ pub static HANGUP: OperationSpec = OperationSpec {
     answer: operation::Answer::Nothing,
     creates: None,
     concerns: &[(EntityKind::Channel, "channelId")],
+    binds: &[],
     since: &["12.0.0"],
 };
 
@@ -986,6 +1003,7 @@ pub static CONTINUE_IN_DIALPLAN: OperationSpec = OperationSpec {
     answer: operation::Answer::Nothing,
     creates: None,
     concerns: &[(EntityKind::Channel, "channelId")],
+    binds: &[],
     since: &["12.0.0"],
 };
 
@@ -1034,6 +1052,7 @@ pub static MOVE: OperationSpec = OperationSpec {
     answer: operation::Answer::Nothing,
     creates: None,
     concerns: &[(EntityKind::Channel, "channelId")],
+    binds: &[],
     since: &["13.26.0", "16.3.0"],
 };
 
@@ -1075,6 +1094,7 @@ pub static REDIRECT: OperationSpec = OperationSpec {
     answer: operation::Answer::Nothing,
     creates: None,
     concerns: &[(EntityKind::Channel, "channelId")],
+    binds: &[],
     since: &["13.3.0"],
 };
 
@@ -1107,6 +1127,7 @@ pub static ANSWER: OperationSpec = OperationSpec {
     answer: operation::Answer::Nothing,
     creates: None,
     concerns: &[(EntityKind::Channel, "channelId")],
+    binds: &[(EntityKind::Channel, "channelId")],
     since: &["12.0.0"],
 };
 
@@ -1139,6 +1160,7 @@ pub static RING: OperationSpec = OperationSpec {
     answer: operation::Answer::Nothing,
     creates: None,
     concerns: &[(EntityKind::Channel, "channelId")],
+    binds: &[],
     since: &["12.0.0"],
 };
 
@@ -1171,6 +1193,7 @@ pub static RING_STOP: OperationSpec = OperationSpec {
     answer: operation::Answer::Nothing,
     creates: None,
     concerns: &[(EntityKind::Channel, "channelId")],
+    binds: &[],
     since: &["12.0.0"],
 };
 
@@ -1203,6 +1226,7 @@ pub static PROGRESS: OperationSpec = OperationSpec {
     answer: operation::Answer::Nothing,
     creates: None,
     concerns: &[(EntityKind::Channel, "channelId")],
+    binds: &[],
     since: &["20.16.0", "21.11.0", "22.6.0"],
 };
 
@@ -1272,6 +1296,7 @@ pub static SEND_DTMF: OperationSpec = OperationSpec {
     answer: operation::Answer::Nothing,
     creates: None,
     concerns: &[(EntityKind::Channel, "channelId")],
+    binds: &[],
     since: &["12.0.0"],
 };
 
@@ -1315,6 +1340,7 @@ pub static MUTE: OperationSpec = OperationSpec {
     answer: operation::Answer::Nothing,
     creates: None,
     concerns: &[(EntityKind::Channel, "channelId")],
+    binds: &[],
     since: &["12.0.0"],
 };
 
@@ -1358,6 +1384,7 @@ pub static UNMUTE: OperationSpec = OperationSpec {
     answer: operation::Answer::Nothing,
     creates: None,
     concerns: &[(EntityKind::Channel, "channelId")],
+    binds: &[],
     since: &["12.0.0"],
 };
 
@@ -1390,6 +1417,7 @@ pub static HOLD: OperationSpec = OperationSpec {
     answer: operation::Answer::Nothing,
     creates: None,
     concerns: &[(EntityKind::Channel, "channelId")],
+    binds: &[],
     since: &["12.0.0"],
 };
 
@@ -1422,6 +1450,7 @@ pub static UNHOLD: OperationSpec = OperationSpec {
     answer: operation::Answer::Nothing,
     creates: None,
     concerns: &[(EntityKind::Channel, "channelId")],
+    binds: &[],
     since: &["12.0.0"],
 };
 
@@ -1463,6 +1492,7 @@ pub static START_MOH: OperationSpec = OperationSpec {
     answer: operation::Answer::Nothing,
     creates: None,
     concerns: &[(EntityKind::Channel, "channelId")],
+    binds: &[],
     since: &["12.0.0"],
 };
 
@@ -1495,6 +1525,7 @@ pub static STOP_MOH: OperationSpec = OperationSpec {
     answer: operation::Answer::Nothing,
     creates: None,
     concerns: &[(EntityKind::Channel, "channelId")],
+    binds: &[],
     since: &["12.0.0"],
 };
 
@@ -1527,6 +1558,7 @@ pub static START_SILENCE: OperationSpec = OperationSpec {
     answer: operation::Answer::Nothing,
     creates: None,
     concerns: &[(EntityKind::Channel, "channelId")],
+    binds: &[],
     since: &["12.0.0"],
 };
 
@@ -1559,6 +1591,7 @@ pub static STOP_SILENCE: OperationSpec = OperationSpec {
     answer: operation::Answer::Nothing,
     creates: None,
     concerns: &[(EntityKind::Channel, "channelId")],
+    binds: &[],
     since: &["12.0.0"],
 };
 
@@ -1631,6 +1664,10 @@ pub static PLAY: OperationSpec = OperationSpec {
         id: "playbackId",
     }),
     concerns: &[(EntityKind::Channel, "channelId")],
+    binds: &[
+        (EntityKind::Channel, "channelId"),
+        (EntityKind::Playback, "playbackId"),
+    ],
     since: &["12.0.0"],
 };
 
@@ -1705,6 +1742,10 @@ pub static PLAY_WITH_ID: OperationSpec = OperationSpec {
         id: "playbackId",
     }),
     concerns: &[(EntityKind::Channel, "channelId")],
+    binds: &[
+        (EntityKind::Channel, "channelId"),
+        (EntityKind::Playback, "playbackId"),
+    ],
     since: &["12.2.0"],
 };
 
@@ -1794,6 +1835,10 @@ pub static RECORD: OperationSpec = OperationSpec {
         id: "name",
     }),
     concerns: &[(EntityKind::Channel, "channelId")],
+    binds: &[
+        (EntityKind::Channel, "channelId"),
+        (EntityKind::LiveRecording, "name"),
+    ],
     since: &["12.0.0"],
 };
 
@@ -1835,6 +1880,7 @@ pub static GET_CHANNEL_VAR: OperationSpec = OperationSpec {
     answer: operation::Answer::One("Variable"),
     creates: None,
     concerns: &[(EntityKind::Channel, "channelId")],
+    binds: &[],
     since: &["12.0.0"],
 };
 
@@ -1887,6 +1933,7 @@ pub static SET_CHANNEL_VAR: OperationSpec = OperationSpec {
     answer: operation::Answer::Nothing,
     creates: None,
     concerns: &[(EntityKind::Channel, "channelId")],
+    binds: &[],
     since: &["12.0.0"],
 };
 
@@ -1928,6 +1975,7 @@ pub static GET_CHANNEL_VARS: OperationSpec = OperationSpec {
     answer: operation::Answer::One("Variables"),
     creates: None,
     concerns: &[(EntityKind::Channel, "channelId")],
+    binds: &[],
     since: &["20.20.0", "22.10.0", "23.4.0"],
 };
 
@@ -1969,6 +2017,7 @@ pub static SET_CHANNEL_VARS: OperationSpec = OperationSpec {
     answer: operation::Answer::Nothing,
     creates: None,
     concerns: &[(EntityKind::Channel, "channelId")],
+    binds: &[],
     since: &["20.20.0", "22.10.0", "23.4.0"],
 };
 
@@ -2041,6 +2090,7 @@ pub static SNOOP_CHANNEL: OperationSpec = OperationSpec {
         id: "snoopId",
     }),
     concerns: &[(EntityKind::Channel, "channelId")],
+    binds: &[(EntityKind::Channel, "snoopId")],
     since: &["12.0.0"],
 };
 
@@ -2120,6 +2170,7 @@ pub static SNOOP_CHANNEL_WITH_ID: OperationSpec = OperationSpec {
         id: "snoopId",
     }),
     concerns: &[(EntityKind::Channel, "channelId")],
+    binds: &[(EntityKind::Channel, "snoopId")],
     since: &["12.2.0"],
 };
 
@@ -2171,6 +2222,7 @@ pub static DIAL: OperationSpec = OperationSpec {
         (EntityKind::Channel, "channelId"),
         (EntityKind::Channel, "caller"),
     ],
+    binds: &[],
     since: &["14.0.0"],
 };
 
@@ -2203,6 +2255,7 @@ pub static RTP_STATISTICS: OperationSpec = OperationSpec {
     answer: operation::Answer::One("RTPstat"),
     creates: None,
     concerns: &[(EntityKind::Channel, "channelId")],
+    binds: &[],
     since: &["13.27.0", "16.4.0"],
 };
 
@@ -2321,6 +2374,7 @@ pub static EXTERNAL_MEDIA: OperationSpec = OperationSpec {
         id: "channelId",
     }),
     concerns: &[],
+    binds: &[(EntityKind::Channel, "channelId")],
     since: &["16.6.0", "17.1.0"],
 };
 
@@ -2362,5 +2416,6 @@ pub static TRANSFER_PROGRESS: OperationSpec = OperationSpec {
     answer: operation::Answer::Nothing,
     creates: None,
     concerns: &[(EntityKind::Channel, "channelId")],
+    binds: &[],
     since: &["20.13.0", "21.8.0", "22.3.0"],
 };

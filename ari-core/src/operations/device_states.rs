@@ -101,6 +101,7 @@ pub static LIST: OperationSpec = OperationSpec {
     answer: operation::Answer::Many("DeviceState"),
     creates: None,
     concerns: &[],
+    binds: &[],
     since: &["12.0.0"],
 };
 
@@ -132,6 +133,7 @@ pub static GET: OperationSpec = OperationSpec {
     answer: operation::Answer::One("DeviceState"),
     creates: None,
     concerns: &[(EntityKind::DeviceState, "deviceName")],
+    binds: &[],
     since: &["12.0.0"],
 };
 
@@ -173,6 +175,7 @@ pub static UPDATE: OperationSpec = OperationSpec {
     answer: operation::Answer::Nothing,
     creates: None,
     concerns: &[(EntityKind::DeviceState, "deviceName")],
+    binds: &[],
     since: &["12.0.0"],
 };
 
@@ -205,5 +208,6 @@ pub static DELETE: OperationSpec = OperationSpec {
     answer: operation::Answer::Nothing,
     creates: None,
     concerns: &[(EntityKind::DeviceState, "deviceName")],
+    binds: &[],
     since: &["12.0.0"],
 };

@@ -144,6 +144,7 @@ pub static LIST: OperationSpec = OperationSpec {
     answer: operation::Answer::Many("Endpoint"),
     creates: None,
     concerns: &[],
+    binds: &[],
     since: &["12.0.0"],
 };
 
@@ -204,6 +205,7 @@ pub static SEND_MESSAGE: OperationSpec = OperationSpec {
     answer: operation::Answer::Nothing,
     creates: None,
     concerns: &[],
+    binds: &[],
     since: &["12.5.0"],
 };
 
@@ -271,6 +273,7 @@ pub static REFER: OperationSpec = OperationSpec {
     answer: operation::Answer::Nothing,
     creates: None,
     concerns: &[],
+    binds: &[],
     since: &["18.20.0", "20.5.0"],
 };
 
@@ -303,6 +306,7 @@ pub static LIST_BY_TECH: OperationSpec = OperationSpec {
     answer: operation::Answer::Many("Endpoint"),
     creates: None,
     concerns: &[],
+    binds: &[],
     since: &["12.0.0"],
 };
 
@@ -341,6 +345,7 @@ pub static GET: OperationSpec = OperationSpec {
     answer: operation::Answer::One("Endpoint"),
     creates: None,
     concerns: &[],
+    binds: &[],
     since: &["12.0.0"],
 };
 
@@ -408,6 +413,7 @@ pub static SEND_MESSAGE_TO_ENDPOINT: OperationSpec = OperationSpec {
     answer: operation::Answer::Nothing,
     creates: None,
     concerns: &[],
+    binds: &[],
     since: &["12.5.0"],
 };
 
@@ -478,5 +484,6 @@ pub static REFER_TO_ENDPOINT: OperationSpec = OperationSpec {
     answer: operation::Answer::Nothing,
     creates: None,
     concerns: &[],
+    binds: &[],
     since: &["18.20.0", "20.5.0"],
 };

@@ -60,6 +60,7 @@ pub static EVENT_WEBSOCKET: OperationSpec = OperationSpec {
     answer: operation::Answer::Events,
     creates: None,
     concerns: &[],
+    binds: &[],
     since: &["12.0.0"],
 };
 
@@ -124,6 +125,7 @@ pub static USER_EVENT: OperationSpec = OperationSpec {
     answer: operation::Answer::Nothing,
     creates: None,
     concerns: &[],
+    binds: &[],
     since: &["12.3.0"],
 };
 
@@ -165,5 +167,6 @@ pub static CLAIM_CHANNEL: OperationSpec = OperationSpec {
     answer: operation::Answer::Nothing,
     creates: None,
     concerns: &[(EntityKind::Channel, "channelId")],
+    binds: &[],
     since: &["20.20.0", "22.10.0", "23.4.0"],
 };

@@ -102,6 +102,7 @@ pub static LIST: OperationSpec = OperationSpec {
     answer: operation::Answer::Many("Mailbox"),
     creates: None,
     concerns: &[],
+    binds: &[],
     since: &["12.1.0"],
 };
 
@@ -134,6 +135,7 @@ pub static GET: OperationSpec = OperationSpec {
     answer: operation::Answer::One("Mailbox"),
     creates: None,
     concerns: &[(EntityKind::Mailbox, "mailboxName")],
+    binds: &[],
     since: &["12.1.0"],
 };
 
@@ -178,6 +180,7 @@ pub static UPDATE: OperationSpec = OperationSpec {
     answer: operation::Answer::Nothing,
     creates: None,
     concerns: &[(EntityKind::Mailbox, "mailboxName")],
+    binds: &[],
     since: &["12.1.0"],
 };
 
@@ -210,5 +213,6 @@ pub static DELETE: OperationSpec = OperationSpec {
     answer: operation::Answer::Nothing,
     creates: None,
     concerns: &[(EntityKind::Mailbox, "mailboxName")],
+    binds: &[],
     since: &["12.1.0"],
 };

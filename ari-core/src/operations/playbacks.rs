@@ -99,6 +99,7 @@ pub static GET: OperationSpec = OperationSpec {
     answer: operation::Answer::One("Playback"),
     creates: None,
     concerns: &[(EntityKind::Playback, "playbackId")],
+    binds: &[],
     since: &["12.0.0"],
 };
 
@@ -131,6 +132,7 @@ pub static STOP: OperationSpec = OperationSpec {
     answer: operation::Answer::Nothing,
     creates: None,
     concerns: &[(EntityKind::Playback, "playbackId")],
+    binds: &[],
     since: &["12.0.0"],
 };
 
@@ -172,5 +174,6 @@ pub static CONTROL: OperationSpec = OperationSpec {
     answer: operation::Answer::Nothing,
     creates: None,
     concerns: &[(EntityKind::Playback, "playbackId")],
+    binds: &[],
     since: &["12.0.0"],
 };

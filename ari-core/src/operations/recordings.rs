@@ -190,6 +190,7 @@ pub static LIST_STORED: OperationSpec = OperationSpec {
     answer: operation::Answer::Many("StoredRecording"),
     creates: None,
     concerns: &[],
+    binds: &[],
     since: &["12.0.0"],
 };
 
@@ -222,6 +223,7 @@ pub static GET_STORED: OperationSpec = OperationSpec {
     answer: operation::Answer::One("StoredRecording"),
     creates: None,
     concerns: &[(EntityKind::StoredRecording, "recordingName")],
+    binds: &[],
     since: &["12.0.0"],
 };
 
@@ -254,6 +256,7 @@ pub static DELETE_STORED: OperationSpec = OperationSpec {
     answer: operation::Answer::Nothing,
     creates: None,
     concerns: &[(EntityKind::StoredRecording, "recordingName")],
+    binds: &[],
     since: &["12.0.0"],
 };
 
@@ -287,6 +290,7 @@ pub static GET_STORED_FILE: OperationSpec = OperationSpec {
     answer: operation::Answer::Binary,
     creates: None,
     concerns: &[(EntityKind::StoredRecording, "recordingName")],
+    binds: &[],
     since: &["14.0.0"],
 };
 
@@ -346,6 +350,7 @@ pub static COPY_STORED: OperationSpec = OperationSpec {
         id: "destinationRecordingName",
     }),
     concerns: &[(EntityKind::StoredRecording, "recordingName")],
+    binds: &[],
     since: &["12.5.0"],
 };
 
@@ -378,6 +383,7 @@ pub static GET_LIVE: OperationSpec = OperationSpec {
     answer: operation::Answer::One("LiveRecording"),
     creates: None,
     concerns: &[(EntityKind::LiveRecording, "recordingName")],
+    binds: &[],
     since: &["12.0.0"],
 };
 
@@ -410,6 +416,7 @@ pub static CANCEL: OperationSpec = OperationSpec {
     answer: operation::Answer::Nothing,
     creates: None,
     concerns: &[(EntityKind::LiveRecording, "recordingName")],
+    binds: &[],
     since: &["12.0.0"],
 };
 
@@ -442,6 +449,7 @@ pub static STOP: OperationSpec = OperationSpec {
     answer: operation::Answer::Nothing,
     creates: None,
     concerns: &[(EntityKind::LiveRecording, "recordingName")],
+    binds: &[],
     since: &["12.0.0"],
 };
 
@@ -474,6 +482,7 @@ pub static PAUSE: OperationSpec = OperationSpec {
     answer: operation::Answer::Nothing,
     creates: None,
     concerns: &[(EntityKind::LiveRecording, "recordingName")],
+    binds: &[],
     since: &["12.0.0"],
 };
 
@@ -506,6 +515,7 @@ pub static UNPAUSE: OperationSpec = OperationSpec {
     answer: operation::Answer::Nothing,
     creates: None,
     concerns: &[(EntityKind::LiveRecording, "recordingName")],
+    binds: &[],
     since: &["12.0.0"],
 };
 
@@ -538,6 +548,7 @@ pub static MUTE: OperationSpec = OperationSpec {
     answer: operation::Answer::Nothing,
     creates: None,
     concerns: &[(EntityKind::LiveRecording, "recordingName")],
+    binds: &[],
     since: &["12.0.0"],
 };
 
@@ -570,5 +581,6 @@ pub static UNMUTE: OperationSpec = OperationSpec {
     answer: operation::Answer::Nothing,
     creates: None,
     concerns: &[(EntityKind::LiveRecording, "recordingName")],
+    binds: &[],
     since: &["12.0.0"],
 };

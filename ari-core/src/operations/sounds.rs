@@ -92,6 +92,7 @@ pub static LIST: OperationSpec = OperationSpec {
     answer: operation::Answer::Many("Sound"),
     creates: None,
     concerns: &[],
+    binds: &[],
     since: &["12.0.0"],
 };
 
@@ -123,5 +124,6 @@ pub static GET: OperationSpec = OperationSpec {
     answer: operation::Answer::One("Sound"),
     creates: None,
     concerns: &[(EntityKind::Sound, "soundId")],
+    binds: &[],
     since: &["12.0.0"],
 };

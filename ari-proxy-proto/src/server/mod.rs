@@ -162,11 +162,11 @@ impl Incoming {
         Ok(())
     }
 
-    /// Plans the steps of our own kind: what changes something binds all that it concerns.
+    /// Plans the steps of our own kind.
     fn extend(&mut self, request: Request) {
-        if self.dialog().is_some() && !request.operation.is_read_only() {
+        if self.dialog().is_some() {
             let bind: Vec<_> = request
-                .entities()
+                .bound()
                 .map(|(kind, id)| (kind, id.into_owned()))
                 .collect();
             if !bind.is_empty() {

@@ -148,6 +148,7 @@ pub(super) struct OperationOverlay {
     pub(super) fresh: bool,
     #[serde(default)]
     pub(super) concerns: Vec<(String, String)>,
+    pub(super) binds: Option<Vec<(String, String)>>,
     pub(super) whole: Option<String>,
     #[serde(default)]
     pub(super) arguments: Vec<String>,

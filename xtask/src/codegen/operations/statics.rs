@@ -51,6 +51,18 @@ pub(super) fn declare(spec: &Spec, operation: &Operation) -> Result<String> {
         .map(|(kind, parameter)| format!("(EntityKind::{kind}, {parameter:?})"))
         .collect();
     let _ = writeln!(source, "concerns: &[{}],", concerns.join(", "));
+    let binds: Vec<_> = match (&overlay.binds, &overlay.creates) {
+        (Some(binds), _) => binds
+            .iter()
+            .map(|(kind, parameter)| format!("(EntityKind::{kind}, {parameter:?})"))
+            .collect(),
+        (None, Some((kind, id))) => {
+            let created = format!("(EntityKind::{kind}, {id:?})");
+            concerns.into_iter().chain([created]).collect()
+        }
+        (None, None) => Vec::new(),
+    };
+    let _ = writeln!(source, "binds: &[{}],", binds.join(", "));
     let _ = writeln!(
         source,
         "since: {},\n}};\n",
