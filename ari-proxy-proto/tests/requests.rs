@@ -79,7 +79,16 @@ fn what_binds_is_in_its_place() {
         steps(
             r#"{"kind":"AriRequest","key":{"dialog":"d"},"ari_request":{"resource":"channels","operation":"move","parameters":{"channelId":"1","app":"x"}}}"#
         ),
-        ["channel:1", "POST /channels/{channelId}/move"]
+        ["POST /channels/{channelId}/move"]
+    );
+    assert_eq!(
+        steps(
+            r#"{"kind":"AriRequest","key":{"dialog":"d"},"ari_request":{"resource":"channels","operation":"playWithId","parameters":{"channelId":"1","playbackId":"p","media":["sound:x","sound:y"]}}}"#
+        ),
+        [
+            "channel:1 playback:p",
+            "POST /channels/{channelId}/play/{playbackId}"
+        ]
     );
 }
 
