@@ -170,6 +170,10 @@ async fn accept(
             }
         }
         drop(listener);
+        // It is cut when nothing comes through any more, not when the ends begin to hear of it.
+        connections.close();
+        connections.wait().await;
+        connections.reopen();
         listens.send_replace(false);
     }
 }
