@@ -1,6 +1,4 @@
 //! What binds a dialog is the same on every transport: the table of kinds, and the data of ari-core.
-#![expect(clippy::unwrap_used, reason = "these are tests")]
-
 use std::collections::BTreeSet;
 
 use ari_core::{EntityKind, Metadata, OperationSpec, ParameterType, Request, registry};
@@ -20,8 +18,7 @@ fn sample(operation: &'static OperationSpec) -> Option<Request> {
     let mut request = Request::new(operation, target());
     for parameter in operation.parameters {
         let value = match (parameter.name, parameter.value) {
-            ("eventSource", _) => json!(["channel:c-1"]),
-            ("source", _) => json!(["channel:c-1"]),
+            ("eventSource" | "source", _) => json!(["channel:c-1"]),
             ("app" | "application", _) => json!("demo"),
             (name, ParameterType::Text) => json!(format!("{name}-1")),
             (name, ParameterType::List) => json!([format!("{name}-1")]),
@@ -67,7 +64,6 @@ fn a_go_client_and_ours_bind_the_same() {
             })
             .flatten()
             .collect();
-        // Locating a bridge binds it for a Go client; ours does not send that kind.
         let by_core: BTreeSet<(EntityKind, String)> = request
             .bound()
             .map(|(kind, id)| (kind, id.into_owned()))
