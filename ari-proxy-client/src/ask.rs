@@ -8,7 +8,10 @@ use ari_core::{
 };
 use ari_proxy_proto::{self as proto, Class, Encoded, Unencodable};
 use async_nats::PublishErrorKind;
-use tokio::time::{Instant, timeout_at};
+use tokio::{
+    sync::watch,
+    time::{Instant, timeout_at},
+};
 
 use crate::{
     inbox::{Replies, Reply},
@@ -25,6 +28,7 @@ pub(crate) struct Ask<'s> {
     request: &'s Request,
     encoded: Encoded,
     replies: Replies,
+    departures: watch::Receiver<()>,
     deadline: Instant,
     patience: Duration,
 }
@@ -33,6 +37,8 @@ pub(crate) struct Ask<'s> {
 enum Next {
     Answer(Result<Response>),
     NobodyThere,
+    /// Somebody has said goodbye, and need not be waited for.
+    Departure,
     Deadline,
 }
 
@@ -68,6 +74,7 @@ impl<'s> Ask<'s> {
                 None,
             )
         })?;
+        let departures = shared.departed.subscribe();
         let patience = request.timeout.unwrap_or(shared.timeout);
         let publish = shared.nats.publish_with_reply(
             encoded.subject.clone(),
@@ -83,6 +90,7 @@ impl<'s> Ask<'s> {
             request,
             encoded,
             replies,
+            departures,
             deadline: Instant::now() + patience,
             patience,
         })
@@ -91,10 +99,11 @@ impl<'s> Ask<'s> {
     async fn next(&mut self, until: Instant) -> Result<Next> {
         let mut state = self.shared.state.subscribe();
         let lost = state.wait_for(|state| *state != ConnectionState::Connected);
-        let replies = &mut self.replies;
+        let (replies, departures) = (&mut self.replies, &mut self.departures);
         let reply = tokio::select! {
             biased;
             reply = timeout_at(until, replies.next()) => reply,
+            Ok(()) = departures.changed() => return Ok(Next::Departure),
             state = lost => {
                 return Err(match state.as_deref() {
                     Ok(ConnectionState::Connecting) => Error::OutcomeUnknown {
@@ -138,24 +147,32 @@ impl<'s> Ask<'s> {
 
     /// Waits for the one answer of the server that was asked.
     pub(crate) async fn one(mut self) -> Result<Response> {
-        match self.next(self.deadline).await? {
-            Next::Answer(answer) => answer,
-            Next::NobodyThere => Err(self.nobody_there()),
-            Next::Deadline => Err(self.timed_out()),
+        loop {
+            return match self.next(self.deadline).await? {
+                Next::Answer(answer) => answer,
+                // Who leaves still answers what has come to it.
+                Next::Departure => continue,
+                Next::NobodyThere => {
+                    // It is neither waited for nor chosen again until it announces itself.
+                    if let Some(member) = member_of(&self.request.target) {
+                        self.shared.members().suspect(&member);
+                    }
+                    Err(self.nobody_there())
+                }
+                Next::Deadline => Err(self.timed_out()),
+            };
         }
     }
 
     /// Waits for the first good answer; when all who are expected to have said no, gives the refusal
     /// that says most: anything but "not found", if there is one.
     pub(crate) async fn first_good(mut self, expected: &[Member]) -> Result<Response> {
-        let expected = if self.encoded.class == Class::Create {
-            1
-        } else {
-            expected.len().max(1)
-        };
+        let one_is_enough = self.encoded.class == Class::Create;
         let mut refusal: Option<Result<Response>> = None;
         let mut answers = 0;
-        while answers < expected {
+        while answers == 0
+            || (!one_is_enough && answers < self.shared.still_there(expected).count())
+        {
             match self.next(self.deadline).await? {
                 Next::Answer(Ok(response)) if response.is_success() => return Ok(response),
                 Next::Answer(answer) => {
@@ -165,6 +182,7 @@ impl<'s> Ask<'s> {
                         refusal = Some(answer);
                     }
                 }
+                Next::Departure => {}
                 Next::NobodyThere => return Err(self.nobody_there()),
                 // Some server kept silent; it may be the one that would have said yes.
                 Next::Deadline => return Err(self.timed_out()),
@@ -175,7 +193,7 @@ impl<'s> Ask<'s> {
 
     /// Waits until everybody who is expected to has answered; names those who have not.
     pub(crate) async fn everybody(mut self, expected: &[Member]) -> Result<Gathered<Response>> {
-        let mut waiting: BTreeSet<&Member> = expected.iter().collect();
+        let mut waiting: BTreeSet<&Member> = self.shared.still_there(expected).collect();
         let mut anonymous = 0;
         let (mut items, mut missing) = (Vec::new(), Vec::new());
         while expected.is_empty() || anonymous < waiting.len() {
@@ -196,6 +214,7 @@ impl<'s> Ask<'s> {
                     anonymous += 1;
                     missing.push(Missing::new(Metadata::default(), error.to_string()));
                 }
+                Next::Departure => waiting.retain(|member| self.shared.members().has(member)),
                 Next::NobodyThere if expected.is_empty() => return Err(self.nobody_there()),
                 Next::NobodyThere | Next::Deadline => break,
             }

@@ -95,6 +95,7 @@ fn take_announcement(shared: &Shared, message: &[u8]) {
             "a proxy has left"
         );
         shared.members().left(&member, instance);
+        shared.departed.send_replace(());
         return;
     }
     let extended = announcement.has(proto::EXTENSION);

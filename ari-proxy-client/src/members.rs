@@ -90,6 +90,11 @@ impl Members {
         }
     }
 
+    /// Whether a member was heard of, and has not said goodbye since.
+    pub(crate) fn has(&self, member: &Member) -> bool {
+        self.members.contains_key(member)
+    }
+
     /// No longer waits for a member until it announces itself again.
     pub(crate) fn suspect(&mut self, member: &Member) {
         if let Some(state) = self.members.get_mut(member) {

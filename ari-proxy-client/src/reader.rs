@@ -65,6 +65,8 @@ impl Stream for Source {
 struct CallSource {
     feed: Feed,
     subscriber: Subscriber,
+    /// It is being left.
+    leaving: bool,
 }
 
 struct Reader {
@@ -158,6 +160,10 @@ impl Reader {
     }
 
     async fn subscribe(&mut self, feed: &Feed) -> Result<(), String> {
+        if self.is_read(feed) {
+            // It was given up and wanted again before this was told of the first.
+            return Ok(());
+        }
         let subjects = &self.shared.subjects;
         let name = |error: ari_core::subject::InvalidName| error.to_string();
         let subject = match feed {
@@ -187,6 +193,7 @@ impl Reader {
             self.calls.push(CallSource {
                 feed: feed.clone(),
                 subscriber,
+                leaving: false,
             });
             return Ok(());
         }
@@ -199,6 +206,13 @@ impl Reader {
         let token = self.read(Carries::Feed(feed.clone()), subscriber);
         self.subjects.insert(feed.clone(), (subject, token));
         Ok(())
+    }
+
+    fn is_read(&self, feed: &Feed) -> bool {
+        let mut calls = self.calls.iter();
+        self.subjects.contains_key(feed)
+            || self.private_dialogs.contains(feed)
+            || calls.any(|source| source.feed == *feed && !source.leaving)
     }
 
     async fn subscribe_private(&mut self, feed: &Feed) -> Result<(), String> {
@@ -234,7 +248,9 @@ impl Reader {
     async fn give_up(&mut self, feed: &Feed) {
         if let Feed::Calls(_) = feed {
             // Calls that are on their way to this client have nobody else to take them.
-            for source in self.calls.iter_mut().filter(|source| source.feed == *feed) {
+            let ours = |source: &&mut CallSource| source.feed == *feed && !source.leaving;
+            for source in self.calls.iter_mut().filter(ours) {
+                source.leaving = true;
                 if let Err(error) = source.subscriber.drain().await {
                     tracing::warn!(%error, "cannot leave the queue group of new calls in good order");
                 }

@@ -38,6 +38,8 @@ pub(crate) struct Shared {
     locations: Mutex<Locations>,
     /// A server was heard of that was not known.
     pub(crate) joined: Notify,
+    /// A server has said goodbye.
+    pub(crate) departed: watch::Sender<()>,
     pub(crate) state: watch::Sender<ConnectionState>,
     pub(crate) token: CancellationToken,
     pub(crate) tasks: TaskTracker,
@@ -73,6 +75,7 @@ impl Shared {
             members: Mutex::default(),
             locations: Mutex::default(),
             joined: Notify::new(),
+            departed: watch::Sender::new(()),
             state: watch::Sender::new(state),
             token: CancellationToken::new(),
             tasks: TaskTracker::new(),
@@ -112,6 +115,14 @@ impl Shared {
             target.asterisk_id.as_deref(),
             now,
         )
+    }
+
+    /// Those of these servers that have not said goodbye.
+    pub(crate) fn still_there<'m>(
+        &self,
+        expected: &'m [Member],
+    ) -> impl Iterator<Item = &'m Member> {
+        expected.iter().filter(|member| self.members().has(member))
     }
 
     /// The server that takes the next creation, by the placement that was set; one that serves the
