@@ -18,7 +18,9 @@
 )]
 
 pub mod asterisk;
+pub mod cluster;
 mod fixture;
+pub mod log;
 pub mod monitor;
 mod nats;
 mod recorder;
