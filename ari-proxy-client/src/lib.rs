@@ -4,6 +4,7 @@ mod ask;
 mod builder;
 mod client;
 mod control;
+mod groups;
 mod inbox;
 mod locations;
 mod members;

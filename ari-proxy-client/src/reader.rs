@@ -2,7 +2,7 @@
 
 use std::{
     collections::{HashMap, HashSet},
-    future::poll_fn,
+    future::{pending, poll_fn},
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
@@ -20,10 +20,11 @@ use futures::{
     future::BoxFuture,
     stream::{FuturesUnordered, SelectAll},
 };
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, sleep_until, timeout_at};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
 use crate::{
+    groups::Groups,
     inbox::Reply,
     numbers::{Counters, Verdict},
     shared::Shared,
@@ -61,14 +62,6 @@ impl Stream for Source {
     }
 }
 
-/// A NATS subscription in the queue group of new calls.
-struct CallSource {
-    feed: Feed,
-    subscriber: Subscriber,
-    /// It is being left.
-    leaving: bool,
-}
-
 struct Reader {
     shared: Arc<Shared>,
     sources: SelectAll<Source>,
@@ -76,7 +69,7 @@ struct Reader {
     subjects: HashMap<Feed, (String, CancellationToken)>,
     private_dialogs: HashSet<Feed>,
     private_source: Option<CancellationToken>,
-    calls: Vec<CallSource>,
+    groups: Groups,
     barriers: FuturesUnordered<BoxFuture<'static, Vec<(Feed, u64)>>>,
     counters: Counters,
 }
@@ -89,15 +82,17 @@ pub(crate) async fn run(shared: Arc<Shared>) {
         subjects: HashMap::new(),
         private_dialogs: HashSet::new(),
         private_source: None,
-        calls: Vec::new(),
+        groups: Groups::default(),
         barriers: FuturesUnordered::new(),
         counters: Counters::default(),
     };
     loop {
+        let deadline = reader.groups.deadline();
         tokio::select! {
             biased;
             () = shared.token.cancelled() => return,
-            (feed, call) = poll_fn(|context| poll_calls(&mut reader.calls, context)) => reader.take_call(&feed, call),
+            (feed, call) = poll_fn(|context| reader.groups.poll_next(context)) => reader.take_call(&feed, call),
+            now = until(deadline) => reader.groups.give_up(now).await,
             Some(feeds) = reader.barriers.next(), if !reader.barriers.is_empty() => {
                 for (feed, generation) in feeds {
                     shared.router.established(&feed, generation, FeedState::Ready);
@@ -112,17 +107,13 @@ pub(crate) async fn run(shared: Arc<Shared>) {
     }
 }
 
-/// The next message of a queue group; `None` where one has been read to its end.
-fn poll_calls(
-    calls: &mut [CallSource],
-    context: &mut Context<'_>,
-) -> Poll<(Feed, Option<Message>)> {
-    for source in calls {
-        if let Poll::Ready(message) = source.subscriber.poll_next_unpin(context) {
-            return Poll::Ready((source.feed.clone(), message));
-        }
+/// Waits for a point in time, if there is one.
+async fn until(deadline: Option<Instant>) -> Instant {
+    match deadline {
+        Some(deadline) => sleep_until(deadline).await,
+        None => pending().await,
     }
-    Poll::Pending
+    Instant::now()
 }
 
 impl Reader {
@@ -190,11 +181,7 @@ impl Reader {
                 .queue_subscribe(subject, queue)
                 .await
                 .map_err(trouble)?;
-            self.calls.push(CallSource {
-                feed: feed.clone(),
-                subscriber,
-                leaving: false,
-            });
+            self.groups.join(feed.clone(), subscriber);
             return Ok(());
         }
         let subscriber = self
@@ -209,10 +196,9 @@ impl Reader {
     }
 
     fn is_read(&self, feed: &Feed) -> bool {
-        let mut calls = self.calls.iter();
         self.subjects.contains_key(feed)
             || self.private_dialogs.contains(feed)
-            || calls.any(|source| source.feed == *feed && !source.leaving)
+            || self.groups.takes(feed)
     }
 
     async fn subscribe_private(&mut self, feed: &Feed) -> Result<(), String> {
@@ -247,14 +233,9 @@ impl Reader {
 
     async fn give_up(&mut self, feed: &Feed) {
         if let Feed::Calls(_) = feed {
-            // Calls that are on their way to this client have nobody else to take them.
-            let ours = |source: &&mut CallSource| source.feed == *feed && !source.leaving;
-            for source in self.calls.iter_mut().filter(ours) {
-                source.leaving = true;
-                if let Err(error) = source.subscriber.drain().await {
-                    tracing::warn!(%error, "cannot leave the queue group of new calls in good order");
-                }
-            }
+            // While there is a stream of calls, those that are on their way have somebody to take them.
+            let at_once = !self.shared.router.wants(feed);
+            self.groups.leave(feed, at_once).await;
             return;
         }
         if let Some((subject, token)) = self.subjects.remove(feed) {
@@ -277,11 +258,8 @@ impl Reader {
 
     fn take_call(&mut self, feed: &Feed, message: Option<Message>) {
         let Some(message) = message else {
-            // Leaving the group and coming back may overlap: only the one that has ended goes.
-            if let Some(place) = self.calls.iter().position(|source| source.feed == *feed) {
-                self.calls.remove(place);
-            }
-            if !self.calls.iter().any(|source| source.feed == *feed) {
+            // Leaving the group and coming back may overlap.
+            if self.groups.has_left(feed) {
                 self.shared.router.drained(feed);
             }
             return;
@@ -313,7 +291,7 @@ impl Reader {
         // A call is announced in its queue group before its next event is published: whatever is
         // there now comes first, so that no event of a call overtakes the call.
         while let Some((feed, call)) =
-            poll_fn(|context| poll_calls(&mut self.calls, context)).now_or_never()
+            poll_fn(|context| self.groups.poll_next(context)).now_or_never()
         {
             self.take_call(&feed, call);
         }
