@@ -75,13 +75,15 @@ fn announcement(shared: &Shared) -> Announcement {
 
 /// Announces the server, unless it has nothing to offer because its Asterisk is away.
 async fn announce(shared: &Shared) {
-    if shared.client.state() == ConnectionState::Connected {
+    let announcing = shared.announcing.lock().await;
+    if *announcing && shared.client.state() == ConnectionState::Connected {
         publish(shared, &announcement(shared)).await;
     }
 }
 
 /// Tells everybody not to wait for this server any more.
 pub(crate) async fn say_goodbye(shared: &Shared) {
+    *shared.announcing.lock().await = false;
     publish(shared, &announcement(shared).leaving()).await;
 }
 

@@ -10,8 +10,12 @@ use ari_proxy_proto::{self as proto, Incoming, Step};
 use async_nats::{Message, Subscriber};
 use bytes::Bytes;
 use futures::{FutureExt, StreamExt, stream};
+use tokio::time::{Duration, timeout};
 
 use crate::{discovery, server::Shared};
+
+/// Longest wait for nats-server to hear that the server is leaving.
+const ROUND_TRIP: Duration = Duration::from_secs(1);
 
 /// Makes the twelve subscriptions of the protocol (its section 1.2), and serves them.
 pub(crate) async fn start(shared: &Arc<Shared>) -> Result<()> {
@@ -50,6 +54,7 @@ async fn serve(shared: Arc<Shared>, mut subscribers: Vec<Subscriber>) {
             return;
         }
     }
+    round_trip(&shared.nats).await;
     let mut rest = stream::select_all(subscribers);
     loop {
         tokio::select! {
@@ -60,6 +65,18 @@ async fn serve(shared: Arc<Shared>, mut subscribers: Vec<Subscriber>) {
             },
         }
     }
+}
+
+/// A round trip to nats-server: what was sent to it before is in force after it.
+async fn round_trip(nats: &async_nats::Client) {
+    let inbox = nats.new_inbox();
+    let trip = async {
+        let mut echo = nats.subscribe(inbox.clone()).await.ok()?;
+        nats.publish(inbox, Bytes::new()).await.ok()?;
+        echo.next().await
+    };
+    // Where NATS is away, nobody can ask either.
+    let _ = timeout(ROUND_TRIP, trip).await;
 }
 
 /// Carries a request out beside the others, or refuses it where there are too many.

@@ -64,6 +64,8 @@ pub(crate) struct Shared {
     pub(crate) options: Options,
     dialogs: Mutex<Dialogs>,
     pub(crate) bad_requests: AtomicU64,
+    /// Whether the server announces itself: no announcement may follow its goodbye.
+    pub(crate) announcing: tokio::sync::Mutex<bool>,
     /// Ends what takes requests in.
     pub(crate) no_requests: CancellationToken,
     /// Ends what announces and publishes.
@@ -152,6 +154,7 @@ impl Server {
             options,
             dialogs: Mutex::default(),
             bad_requests: AtomicU64::new(0),
+            announcing: tokio::sync::Mutex::new(true),
             no_requests: CancellationToken::new(),
             over: CancellationToken::new(),
             tasks: TaskTracker::new(),
@@ -184,8 +187,10 @@ impl Server {
         self.shared.dialogs().len()
     }
 
-    /// Ends the server in good order: it leaves the queue groups and says goodbye, finishes the
+    /// Ends the server in good order: it says goodbye and leaves the queue groups, finishes the
     /// requests that are there, closes the client, sends what is to be sent, and closes NATS.
+    ///
+    /// Who asks it afterwards is told at once that nobody is there.
     ///
     /// # Errors
     /// The client could not be closed in good order.
@@ -194,8 +199,8 @@ impl Server {
     /// Dropping the future ends the server at once.
     pub async fn shutdown(self) -> Result<()> {
         let shared = &self.shared;
-        shared.no_requests.cancel();
         discovery::say_goodbye(shared).await;
+        shared.no_requests.cancel();
         shared.requests.close();
         if timeout(SHUTDOWN_STEP, shared.requests.wait())
             .await
