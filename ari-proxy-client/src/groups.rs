@@ -13,7 +13,7 @@ use futures::StreamExt;
 use tokio::time::{Duration, Instant};
 
 /// Messages that may come until the server stops: more than can be on their way at a time.
-const LAST_MESSAGES: u64 = 64;
+const LAST_MESSAGES: u64 = 256;
 /// How long these are waited for.
 const LAST_WAIT: Duration = Duration::from_millis(500);
 
