@@ -146,11 +146,8 @@ impl Link {
             .asterisk_id
             .clone_from(&greeting.asterisk_id);
         self.set_state(ConnectionState::Connected);
-        let Greeting {
-            asterisk_id,
-            version,
-        } = greeting;
-        tracing::info!(asterisk = %self.peer(), ?asterisk_id, ?version, "connected");
+        let (asterisk_id, version) = (greeting.asterisk_id.as_deref(), greeting.version.as_deref());
+        tracing::info!(asterisk = %self.peer(), asterisk_id, version, "connected");
     }
 
     /// Notes that the WebSocket was lost, and tells every stream.
@@ -169,11 +166,11 @@ impl Link {
             greeting.asterisk_id.clone(),
         );
         if before != greeting.asterisk_id {
-            let now = &greeting.asterisk_id;
-            tracing::warn!(asterisk = %self.peer(), ?before, ?now, "another Asterisk answers at this address");
+            let (before, now) = (before.as_deref(), greeting.asterisk_id.as_deref());
+            tracing::warn!(asterisk = %self.peer(), before, now, "another Asterisk answers at this address");
         }
         self.set_state(ConnectionState::Connected);
-        tracing::info!(asterisk = %self.peer(), version = ?greeting.version, "the WebSocket is back");
+        tracing::info!(asterisk = %self.peer(), version = greeting.version.as_deref(), "the WebSocket is back");
         self.events.router().resynced();
     }
 

@@ -224,8 +224,8 @@ impl NatsOptions {
         };
         Error::Connect {
             reason,
-            // Its sentence holds that of its own source.
-            source: Some(error.to_string().into()),
+            // The sentences above the first cause repeat it.
+            source: Some(first_cause(error).to_string().into()),
         }
     }
 }
@@ -238,6 +238,13 @@ impl fmt::Debug for NatsOptions {
             .field("require_tls", &self.require_tls)
             .finish_non_exhaustive()
     }
+}
+
+/// The cause beneath all others.
+fn first_cause(error: &dyn std::error::Error) -> &dyn std::error::Error {
+    std::iter::successors(Some(error), |error| error.source())
+        .last()
+        .unwrap_or(error)
 }
 
 /// The pause before an attempt to connect again: short at first, and never long.

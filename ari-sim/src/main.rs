@@ -1,6 +1,6 @@
 //! `ari-sim`: a simulated Asterisk as a program.
 
-use std::{net::IpAddr, process::ExitCode, time::Duration};
+use std::{io::IsTerminal as _, net::IpAddr, process::ExitCode, time::Duration};
 
 use anyhow::{Context, Result, ensure};
 use ari_sim::{CallScript, Simulator, WorldOptions, world::Dialplan};
@@ -62,6 +62,7 @@ async fn main() -> ExitCode {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn"));
     tracing_subscriber::fmt()
         .with_env_filter(filter)
+        .with_ansi(std::io::stderr().is_terminal())
         .with_writer(std::io::stderr)
         .init();
     match run(Args::parse()).await {

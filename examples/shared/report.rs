@@ -1,10 +1,11 @@
 //! How a program says what is wrong.
 
-use std::process::ExitCode;
+use std::{io::IsTerminal as _, process::ExitCode};
 
 /// Logs what the libraries have to say to standard error.
 pub fn start_log() {
     tracing_subscriber::fmt()
+        .with_ansi(std::io::stderr().is_terminal())
         .with_writer(std::io::stderr)
         .init();
 }
