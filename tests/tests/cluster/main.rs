@@ -8,6 +8,7 @@
 
 mod bad_requests;
 mod barrier;
+mod connect;
 mod gather;
 mod go_peer;
 mod members;
