@@ -167,6 +167,22 @@ impl Ari {
         stream::subscribe::<Event>(&self.through(), Wanted::default()).await
     }
 
+    /// As [`events`](Self::events), with room for this many events that nobody has read yet instead of
+    /// 1,024.
+    ///
+    /// # Errors
+    /// As [`events`](Self::events).
+    ///
+    /// # Cancel safety
+    /// Dropping the future leaves no subscription.
+    pub async fn events_with_room(&self, events: usize) -> Result<Events> {
+        let wanted = Wanted {
+            capacity: Some(events),
+            ..Wanted::default()
+        };
+        stream::subscribe::<Event>(&self.through(), wanted).await
+    }
+
     /// The events of one type within the reach of this client.
     ///
     /// # Errors

@@ -22,7 +22,9 @@ use crate::{
 };
 
 /// New calls that this client has taken before they are read; then it takes no more.
-const WAITING_CALLS: usize = 64;
+///
+/// Where every worker is full, a call has nobody: there is room for a burst that one worker cannot read at once.
+const WAITING_CALLS: usize = 1_024;
 
 /// The stream of new calls of an application.
 ///

@@ -10,9 +10,12 @@ use futures::StreamExt;
 
 use crate::server::Shared;
 
+/// Events that NATS has not taken yet.
+const WAITING_EVENTS: usize = 65_536;
+
 /// Subscribes to everything that the Asterisk tells, and publishes it.
 pub(crate) async fn start(shared: &Arc<Shared>, ari: &Ari) -> Result<()> {
-    let events = ari.events().await?;
+    let events = ari.events_with_room(WAITING_EVENTS).await?;
     let subject = shared
         .subjects
         .events(&shared.application, &shared.node)?

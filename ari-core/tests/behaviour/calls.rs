@@ -306,11 +306,11 @@ fn a_full_queue_takes_no_more_calls_until_there_is_room() {
     let remote = Remote::default();
     let ari = remote.ari();
     let mut calls = open(&remote, &ari);
-    for n in 0..63 {
+    for n in 0..1_023 {
         call(&remote, &format!("c{n}"));
     }
     assert_eq!(remote.wanted(), []);
-    call(&remote, "c63");
+    call(&remote, "last");
     assert_eq!(remote.wanted(), [(Remote::calls(), false)]);
     // What was on its way still comes.
     call(&remote, "late");
@@ -320,7 +320,7 @@ fn a_full_queue_takes_no_more_calls_until_there_is_room() {
     assert_eq!(remote.wanted(), [(Remote::calls(), true)]);
     let rest = taken(&mut calls);
     assert_eq!(ids(&rest).last().unwrap(), "late");
-    assert_eq!(rest.len(), 63);
+    assert_eq!(rest.len(), 1_023);
 }
 
 #[test]
@@ -328,7 +328,7 @@ fn a_full_stream_leaves_calls_to_one_with_room() {
     let remote = Remote::default();
     let ari = remote.ari();
     let (mut full, mut idle) = (open(&remote, &ari), open(&remote, &ari));
-    for n in 0..128 {
+    for n in 0..2_048 {
         call(&remote, &format!("c{n}"));
         drop(taken(&mut idle));
     }
@@ -340,7 +340,7 @@ fn a_full_stream_leaves_calls_to_one_with_room() {
     // Without the other one there is no room.
     drop(idle);
     assert_eq!(remote.wanted(), [(Remote::calls(), false)]);
-    assert_eq!(taken(&mut full).len(), 64);
+    assert_eq!(taken(&mut full).len(), 1_024);
     assert_eq!(remote.wanted(), [(Remote::calls(), true)]);
 }
 
@@ -369,14 +369,14 @@ fn a_full_stream_that_is_stopped_ends() {
     let remote = Remote::default();
     let ari = remote.ari();
     let mut calls = open(&remote, &ari);
-    for n in 0..64 {
+    for n in 0..1_024 {
         call(&remote, &format!("c{n}"));
     }
     assert_eq!(remote.wanted(), [(Remote::calls(), false)]);
     remote.router().drained(&Remote::calls());
     calls.stop();
     assert_eq!(remote.wanted(), []);
-    assert_eq!(taken(&mut calls).len(), 64);
+    assert_eq!(taken(&mut calls).len(), 1_024);
     assert!(ended(&mut calls));
 }
 

@@ -41,6 +41,17 @@ fn what_does_not_fit_is_counted_where_it_would_have_been() {
 }
 
 #[test]
+fn the_room_of_a_stream_is_what_it_was_given() {
+    let fake = fake();
+    let ari = fake.ari();
+    let mut events = now(ari.events_with_room(2)).unwrap();
+    for kind in ["A", "B", "C", "D"] {
+        fake.emit(&on_channel(kind, "c")).unwrap();
+    }
+    assert_eq!(read(&mut events), ["A", "B", "Gap Overflow Some(2)"]);
+}
+
+#[test]
 fn gaps_and_their_end_are_told_by_the_transport() {
     let fake = fake();
     let ari = fake.ari();

@@ -103,7 +103,7 @@ async fn each_call_reaches_one_taker(fixture: &Fixture) -> Outcome {
 }
 
 async fn calls_that_wait_are_all_taken(fixture: &Fixture) -> Outcome {
-    // More than a stream of calls takes before they are read.
+    // Many calls before the first of them is read.
     const CALLS: usize = 100;
     let mut calls = fixture.ari().calls().await?;
     let mut placed = Vec::new();
