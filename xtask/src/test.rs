@@ -39,7 +39,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
         writeln!(io::stdout().lock(), "{matrix}")?;
     }
     if !status.success() {
-        bail!("tests have failed");
+        bail!("tests have failed ({status})");
     }
     eprintln!("xtask: all tests have passed; checking the generated code");
     codegen::check_workspace()
