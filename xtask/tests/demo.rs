@@ -6,6 +6,8 @@ use std::process::Command;
 
 /// Exit status and last line of a demo.
 fn demo(arguments: &[&str]) -> (Option<i32>, String) {
+    // Where the demo keeps its logs.
+    let folder = tempfile::tempdir().unwrap();
     let output = Command::new(env!("CARGO_BIN_EXE_xtask"))
         .args([
             "demo",
@@ -19,6 +21,7 @@ fn demo(arguments: &[&str]) -> (Option<i32>, String) {
             "20",
         ])
         .args(arguments)
+        .env("TMPDIR", folder.path())
         .output()
         .unwrap();
     let said = String::from_utf8_lossy(&output.stderr);
