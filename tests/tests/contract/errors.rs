@@ -4,7 +4,7 @@ use std::{error::Error as _, time::Duration};
 
 use ari_core::{ConnectionState, Error, Operation, Request, operations};
 use ari_sim::Fault;
-use ari_tests::{Failure, Fixture, Outcome, next_of, rest, until_true, within};
+use ari_tests::{Failure, Fixture, Outcome, next_of, rest, until, until_true, within};
 use futures::FutureExt;
 
 ari_tests::scenarios! { "errors":
@@ -205,6 +205,12 @@ async fn without_a_connection_nothing_is_sent(fixture: &Fixture) -> Outcome {
     link.relay.cut().await;
     until_true("the loss to be noticed", || {
         fixture.ari().state() == ConnectionState::Connecting
+    })
+    .await;
+    // What goes out on a connection of which nobody knows yet that it is lost may have arrived.
+    until("every lost connection to be known", || async {
+        let error = fixture.ari().channels().answer("x").await.err()?;
+        matches!(error, Error::NotSent { .. }).then_some(())
     })
     .await;
     for error in [
