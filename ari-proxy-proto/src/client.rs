@@ -115,6 +115,12 @@ pub fn encode_as(
         operation: request.operation.to_string(),
         parameter: parameter.to_owned(),
     };
+    // A server puts the id of what it makes into the path, where a dot segment means a folder.
+    if let Some(creates) = &request.operation.creates
+        && let Some("." | "..") = request.parameters.text(creates.id).as_deref()
+    {
+        return Err(unfit(creates.id));
+    }
     if let Some((name, value)) = kind.fixed
         && parameters.remove(name).as_ref().and_then(Value::as_str) != Some(value)
     {

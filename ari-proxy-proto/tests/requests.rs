@@ -148,6 +148,9 @@ fn what_the_payload_cannot_say_is_not_sent() {
         channel("sendDTMF").with("dtmf", "1").with("between", 0),
         channel("continueInDialplan").with("label", "x"),
         channel("move").with("app", "x"),
+        channel("snoopChannel")
+            .with("app", "demo")
+            .with("snoopId", "."),
         request("channels", "originate")
             .with("endpoint", "x")
             .with("timeout", 0),

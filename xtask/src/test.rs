@@ -1,7 +1,7 @@
 //! All tests: those of the workspace, the contract suite, and the check of the generated code.
 
 use std::{
-    fs,
+    env, fs,
     io::{self, Write as _},
     process::{Command, ExitCode},
 };
@@ -18,6 +18,10 @@ pub(crate) struct Arguments {
     no_fail_fast: bool,
 }
 
+/// Where the generators of the property tests begin unless the environment says otherwise: a run says
+/// something about the change that is tested, and not about luck.
+const SEED: (&str, &str) = ("PROPTEST_RNG_SEED", "1");
+
 /// Runs the tests.
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     let server = nats::find_or_fetch()?;
@@ -30,6 +34,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
         .current_dir(root())
         .env(nats::VARIABLE, &server)
         .env("ARI_TEST_MATRIX", &matrix);
+    if env::var_os(SEED.0).is_none() {
+        command.env(SEED.0, SEED.1);
+    }
     if arguments.no_fail_fast {
         command.arg("--no-fail-fast");
     }
