@@ -89,6 +89,10 @@ fn any_request() -> impl Strategy<Value = Request> {
                 let value = match spec.location {
                     Location::Path => "[a-z0-9:;_-]{1,8}".prop_map(Value::from).boxed(),
                     _ if spec.name == "fields" => any_tuples(),
+                    // Without one a server refuses the request before it asks Asterisk.
+                    _ if spec.required => any_value(spec.value)
+                        .prop_filter("a required value", |value| !is_nothing(value))
+                        .boxed(),
                     _ => any_value(spec.value),
                 };
                 let value = if spec.required {
