@@ -2,6 +2,7 @@
 
 mod http;
 mod simulator;
+pub mod wire;
 pub mod world;
 
 pub use self::{

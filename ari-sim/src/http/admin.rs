@@ -12,7 +12,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::rest::{self, Answer};
-use crate::{simulator::Runtime, world::CallScript};
+use crate::{simulator::Runtime, wire::HttpAnswer, world::CallScript};
 
 /// Most calls that one request may place at once.
 const MAX_AT_ONCE: u64 = 100_000;
@@ -43,16 +43,20 @@ pub(crate) fn routes() -> Router<Arc<Runtime>> {
 
 fn reply(value: &impl serde::Serialize) -> Answer {
     match serde_json::to_vec(value) {
-        Ok(body) => rest::with_body(200, "OK", "application/json", Bytes::from(body)),
-        Err(error) => rest::refusal(500, "Internal Server Error", &error.to_string()),
+        Ok(body) => rest::write(HttpAnswer::new(200, "OK").content("application/json", body)),
+        Err(error) => refusal(500, "Internal Server Error", &error.to_string()),
     }
+}
+
+fn refusal(status: u16, reason: &'static str, message: &str) -> Answer {
+    rest::write(HttpAnswer::refusal(status, reason, message))
 }
 
 async fn place(State(runtime): State<Arc<Runtime>>, body: Bytes) -> Answer {
     let order: Order = match serde_json::from_slice(&body) {
         Ok(order) => order,
         Err(error) => {
-            return rest::refusal(
+            return refusal(
                 400,
                 "Bad Request",
                 &format!("no calls can be placed: {error}"),
@@ -60,18 +64,18 @@ async fn place(State(runtime): State<Arc<Runtime>>, body: Bytes) -> Answer {
         }
     };
     if order.script.application.is_empty() {
-        return rest::refusal(400, "Bad Request", "script.application must be given");
+        return refusal(400, "Bad Request", "script.application must be given");
     }
     if order.rate.is_none() && order.count > MAX_AT_ONCE {
         let message = "more than 100000 calls need a rate";
-        return rest::refusal(400, "Bad Request", message);
+        return refusal(400, "Bad Request", message);
     }
     let interval = match order.rate {
         None => Duration::ZERO,
         Some(rate) if rate > 0.0 => {
             Duration::try_from_secs_f64(1.0 / rate).unwrap_or(Duration::MAX)
         }
-        Some(_) => return rest::refusal(400, "Bad Request", "rate must be above 0"),
+        Some(_) => return refusal(400, "Bad Request", "rate must be above 0"),
     };
     runtime.with_world(|world, now| world.place_calls(now, order.script, order.count, interval));
     totals(State(runtime)).await

@@ -1,14 +1,14 @@
 //! ARI over HTTP and WebSocket.
 
 mod admin;
-mod auth;
 mod events;
 mod listener;
 mod rest;
+mod socket;
 
 use std::{net::SocketAddr, sync::Arc};
 
-use axum::{Router, extract::DefaultBodyLimit, routing};
+use axum::{Router, extract::DefaultBodyLimit};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -61,7 +61,6 @@ pub(crate) async fn serve(runtime: &Arc<Runtime>, address: SocketAddr) -> std::i
     let listener = CutListener::new(listener, stopped.clone());
     let app = Router::new()
         .merge(admin::routes())
-        .route("/ari/events", routing::any(events::upgrade))
         .fallback(rest::handle)
         .layer(DefaultBodyLimit::disable())
         .with_state(Arc::clone(runtime));

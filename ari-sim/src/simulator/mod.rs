@@ -16,11 +16,12 @@ use bytes::Bytes;
 
 pub use self::faults::Fault;
 pub(crate) use self::{
-    runtime::{Runtime, User},
+    runtime::Runtime,
     session::{Sink, SocketSink},
 };
 use crate::{
     http::{self, Server},
+    wire::{AriConfig, User},
     world::{CallRecord, CallScript, CallTotals, SimTime, World, WorldOptions},
 };
 
@@ -37,6 +38,7 @@ pub struct SimulatorBuilder {
     options: WorldOptions,
     beginning: Option<i64>,
     users: Vec<User>,
+    allowed_origins: Vec<String>,
     socket_queue: usize,
     write_timeout: Duration,
 }
@@ -62,13 +64,19 @@ impl SimulatorBuilder {
 
     /// Lets this user in over HTTP; the first one takes the place of `asterisk`/`asterisk`.
     pub fn user(mut self, name: impl Into<String>, password: impl Into<String>) -> Self {
-        self.users.push(User::new(name, password, false));
+        self.users.push(User::new(name, password));
         self
     }
 
     /// Lets this user in over HTTP to read only.
     pub fn read_only_user(mut self, name: impl Into<String>, password: impl Into<String>) -> Self {
-        self.users.push(User::new(name, password, true));
+        self.users.push(User::new(name, password).read_only());
+        self
+    }
+
+    /// Lets web pages of this origin in, as `allowed_origins` of `ari.conf` does; `*` stands for all.
+    pub fn allowed_origin(mut self, origin: impl Into<String>) -> Self {
+        self.allowed_origins.push(origin.into());
         self
     }
 
@@ -97,13 +105,14 @@ impl SimulatorBuilder {
         options.beginning = self.beginning.unwrap_or_else(now);
         let mut users = self.users;
         if users.iter().all(User::is_read_only) {
-            users.push(User::new("asterisk", "asterisk", false));
+            users.push(User::new("asterisk", "asterisk"));
         }
+        let config = AriConfig::new(users).allowed_origins(self.allowed_origins);
         let limits = runtime::Limits {
             socket_queue: self.socket_queue.max(1),
             write_timeout: self.write_timeout,
         };
-        let runtime = Runtime::start(World::new(options), users, limits);
+        let runtime = Runtime::start(World::new(options), config, limits);
         Simulator {
             owner: Arc::new(Owner(runtime)),
         }
@@ -136,6 +145,7 @@ impl Simulator {
             options: WorldOptions::default(),
             beginning: None,
             users: Vec::new(),
+            allowed_origins: Vec::new(),
             socket_queue: SOCKET_QUEUE,
             write_timeout: WRITE_TIMEOUT,
         }

@@ -8,6 +8,7 @@ use std::{
 };
 
 use ari_core::{Request, Response};
+use bytes::Bytes;
 use tokio::{
     sync::{Notify, oneshot},
     time::Instant,
@@ -18,45 +19,10 @@ use super::{
     faults::Faults,
     session::{Sink, SocketSink},
 };
-use crate::world::{Reply, SessionId, SimTime, Ticket, World};
-
-/// Somebody who is let in over HTTP.
-#[derive(Clone)]
-pub(crate) struct User {
-    name: String,
-    password: String,
-    read_only: bool,
-}
-
-impl User {
-    pub(crate) fn new(
-        name: impl Into<String>,
-        password: impl Into<String>,
-        read_only: bool,
-    ) -> Self {
-        Self {
-            name: name.into(),
-            password: password.into(),
-            read_only,
-        }
-    }
-
-    pub(crate) const fn is_read_only(&self) -> bool {
-        self.read_only
-    }
-
-    pub(crate) fn is(&self, name: &str, password: &str) -> bool {
-        self.name == name && self.password == password
-    }
-}
-
-impl fmt::Debug for User {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("User")
-            .field("name", &self.name)
-            .finish_non_exhaustive()
-    }
-}
+use crate::{
+    wire::{AriConfig, RestResponse},
+    world::{Reply, SessionId, SimTime, Ticket, World},
+};
 
 /// What a WebSocket is allowed.
 #[derive(Clone, Copy, Debug)]
@@ -100,7 +66,7 @@ pub(crate) struct Runtime {
     /// A call ended.
     call_ended: Notify,
     pub(crate) faults: Faults,
-    pub(crate) users: Vec<User>,
+    pub(crate) config: AriConfig,
     pub(crate) limits: Limits,
     pub(crate) stopped: CancellationToken,
     pub(crate) tracker: TaskTracker,
@@ -115,7 +81,7 @@ impl fmt::Debug for Runtime {
 }
 
 impl Runtime {
-    pub(crate) fn start(world: World, users: Vec<User>, limits: Limits) -> Arc<Self> {
+    pub(crate) fn start(world: World, config: AriConfig, limits: Limits) -> Arc<Self> {
         let runtime = Arc::new(Self {
             asterisk_id: world.asterisk_id().to_owned(),
             core: Mutex::new(Core {
@@ -128,7 +94,7 @@ impl Runtime {
             earlier: Notify::new(),
             call_ended: Notify::new(),
             faults: Faults::default(),
-            users,
+            config,
             limits,
             stopped: CancellationToken::new(),
             tracker: TaskTracker::new(),
@@ -249,6 +215,11 @@ impl Runtime {
             core.world.close_session(session);
             core.sinks.remove(&session);
         });
+    }
+
+    /// The frame of an answer that goes to a socket in the name of an application, if it goes.
+    pub(crate) fn frame(&self, response: &RestResponse, application: &str) -> Option<Bytes> {
+        self.with_world(|world, _| response.frame(world, application))
     }
 
     fn sockets(&self) -> Vec<SocketSink> {

@@ -227,6 +227,14 @@ impl World {
         app.is_some_and(|app| app.session.is_some())
     }
 
+    /// Whether events of a type go to an application: it exists, and its event filter lets them through.
+    pub fn lets_through(&self, application: &str, kind: &str) -> bool {
+        let app = self
+            .app_by_name(application)
+            .and_then(|key| self.apps.get(key));
+        app.is_some_and(|app| app.filter.passes(kind))
+    }
+
     pub(crate) fn app_by_name(&self, name: &str) -> Option<AppKey> {
         self.app_names.get(name).copied()
     }

@@ -180,6 +180,11 @@ impl World {
         self.now
     }
 
+    /// The present time, as events carry it.
+    pub fn timestamp(&self) -> &str {
+        self.stamp.text()
+    }
+
     /// Lets time pass up to `now`, doing all that is due by then.
     pub fn advance(&mut self, now: SimTime) {
         while let Some((at, timer)) = self.timers.pop_due(now) {
