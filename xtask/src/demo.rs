@@ -2,11 +2,8 @@
 
 mod cluster;
 mod figures;
-mod http;
 mod nats_server;
 mod nodes;
-mod process;
-mod programs;
 mod progress;
 mod real;
 mod simulated;
@@ -19,13 +16,15 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, bail};
-use tokio::signal::unix::{SignalKind, signal};
 
+use crate::{
+    process::{Interrupted, interrupted},
+    programs::Programs,
+};
 use cluster::Cluster;
 use figures::Figures;
 use nats_server::NatsServer;
 use nodes::{AsteriskUrl, GivenUrl};
-use programs::Programs;
 
 /// What the demo carries.
 #[derive(Debug, clap::Args)]
@@ -82,7 +81,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
         .map(GivenUrl::read)
         .collect::<Result<_>>()?;
     let server = crate::nats::find_or_fetch()?;
-    let programs = Programs::build()?;
+    eprintln!("demo: building the programs");
+    let programs = Programs::build(&["-p", "ari-proxy", "-p", "ari-sim", "-p", "ari-examples"])?;
     let logs = tempfile::Builder::new()
         .prefix("ari-demo-")
         .tempdir()
@@ -94,7 +94,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
         tokio::select! {
             // A child that ended by the same Ctrl-C is not what is wrong.
             biased;
-            stopped = stop_signal() => stopped,
+            error = interrupted() => Err(error),
             outcome = demo(arguments, &real, &programs, &server, logs.path()) => outcome,
         }
     });
@@ -119,30 +119,6 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
         Err(error) if error.is::<Interrupted>() => Err(error),
         Err(error) => bail!("{error:#} (logs are in {})", logs.keep().display()),
     }
-}
-
-/// Somebody wants the demo to stop.
-#[derive(Debug)]
-struct Interrupted;
-
-impl std::fmt::Display for Interrupted {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("interrupted")
-    }
-}
-
-impl std::error::Error for Interrupted {}
-
-async fn stop_signal() -> Result<Figures> {
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut hangup = signal(SignalKind::hangup())?;
-    tokio::select! {
-        _ = interrupt.recv() => {}
-        _ = terminate.recv() => {}
-        _ = hangup.recv() => {}
-    }
-    bail!(Interrupted)
 }
 
 /// Starts everything, lets the calls come, and counts.

@@ -2,8 +2,13 @@
 
 mod codegen;
 mod demo;
+mod http;
+mod interop;
 mod nats;
+mod process;
+mod programs;
 mod test;
+mod wheels;
 
 use std::{
     ffi::OsString,
@@ -28,6 +33,8 @@ enum Task {
     /// Carry calls across a cluster: nats-server, an ari-proxy for each Asterisk, workers; and count
     /// what became of the calls.
     Demo(demo::Arguments),
+    /// Let clients that others wrote take calls on the simulator.
+    Interop(interop::Arguments),
     /// Run all tests, with a nats-server that is fetched if there is none.
     Test(test::Arguments),
 }
@@ -36,6 +43,7 @@ fn main() -> ExitCode {
     let outcome = match Arguments::parse().task {
         Task::Codegen(arguments) => codegen::run(&arguments),
         Task::Demo(arguments) => demo::run(&arguments),
+        Task::Interop(arguments) => interop::run(&arguments),
         Task::Test(arguments) => test::run(&arguments),
     };
     outcome.unwrap_or_else(|error| {

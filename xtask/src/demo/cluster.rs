@@ -8,12 +8,12 @@ use std::{
 use anyhow::Result;
 use tokio::time::sleep;
 
+use crate::{process::Process, programs::Programs};
+
 use super::{
     Arguments,
     nats_server::NatsServer,
     nodes::{self, Node, Record},
-    process::Process,
-    programs::Programs,
     progress::Progress,
 };
 

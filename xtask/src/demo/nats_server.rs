@@ -11,7 +11,7 @@ use anyhow::{Context as _, Result};
 use serde::Deserialize;
 use tokio::time::sleep;
 
-use super::{
+use crate::{
     http,
     process::{POLL, Process},
 };

@@ -7,7 +7,9 @@ use percent_encoding::percent_decode_str;
 use serde::Deserialize;
 use url::Url;
 
-use super::{Arguments, programs::Programs, real::Real, simulated::Simulated};
+use crate::programs::Programs;
+
+use super::{Arguments, real::Real, simulated::Simulated};
 
 /// What became of one call, from the caller's side: the simulator and `callers` tell it in one form.
 #[derive(Clone, Debug, Default, Deserialize)]

@@ -5,11 +5,11 @@ use std::{path::Path, time::Duration};
 use anyhow::Result;
 use serde::Deserialize;
 
+use crate::{process::Process, programs::Programs};
+
 use super::{
     cluster::APPLICATION,
     nodes::{AsteriskUrl, Record},
-    process::Process,
-    programs::Programs,
 };
 
 /// A real Asterisk.

@@ -9,12 +9,15 @@ use anyhow::{Context as _, Result};
 use serde_json::{Value, json};
 use tokio::time::sleep;
 
-use super::{
-    cluster::{APPLICATION, GREETING, LIMIT, PATIENCE},
+use crate::{
     http,
-    nodes::{AsteriskUrl, Record},
     process::{POLL, Process},
     programs::Programs,
+};
+
+use super::{
+    cluster::{APPLICATION, GREETING, LIMIT, PATIENCE},
+    nodes::{AsteriskUrl, Record},
 };
 
 /// How long channels may take to go after the last call.

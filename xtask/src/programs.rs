@@ -1,4 +1,4 @@
-//! The programs of the demo, built from this workspace.
+//! Programs that cargo builds.
 
 use std::{
     collections::HashMap,
@@ -14,16 +14,15 @@ use crate::{cargo, root};
 
 /// Where the programs are.
 #[derive(Debug)]
-pub(super) struct Programs(HashMap<String, PathBuf>);
+pub(crate) struct Programs(HashMap<String, PathBuf>);
 
 impl Programs {
-    /// Builds what the demo needs, in the profile of everyday work: on a fresh machine that is ready
-    /// far sooner than an optimised build, and quick enough for what the demo carries.
-    pub(super) fn build() -> Result<Self> {
-        eprintln!("demo: building the programs");
+    /// Builds the programs that these arguments of cargo name, in the profile of everyday work: on a
+    /// fresh machine that is ready far sooner than an optimised build, and quick enough.
+    pub(crate) fn build(arguments: &[&str]) -> Result<Self> {
         let output = Command::new(cargo())
             .args(["build", "--bins"])
-            .args(["-p", "ari-proxy", "-p", "ari-sim", "-p", "ari-examples"])
+            .args(arguments)
             .args(["--quiet", "--message-format=json-render-diagnostics"])
             .current_dir(root())
             .stderr(Stdio::inherit())
@@ -42,8 +41,8 @@ impl Programs {
             .with_context(|| format!("cargo built no {name}"))
     }
 
-    /// A command that runs a program, with none of the settings that the demo was started with.
-    pub(super) fn command(&self, name: &str) -> Result<Command> {
+    /// A command that runs a program, with none of the settings that the task was started with.
+    pub(crate) fn command(&self, name: &str) -> Result<Command> {
         let mut command = Command::new(self.path(name)?);
         // The logs are files.
         command.env("NO_COLOR", "1");

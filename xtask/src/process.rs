@@ -1,7 +1,8 @@
-//! Child processes: each with a log of its own, and none of them outlives the demo.
+//! Child processes: each with a log of its own, and none of them outlives the task.
 
 use std::{
     fs::{self, File},
+    io,
     path::{Path, PathBuf},
     process::{ExitStatus, Stdio},
     time::{Duration, Instant},
@@ -10,6 +11,7 @@ use std::{
 use anyhow::{Context as _, Result, bail, ensure};
 use tokio::{
     process::{Child, Command},
+    signal::unix::{SignalKind, signal},
     time::{sleep, timeout},
 };
 
@@ -20,11 +22,11 @@ const START: Duration = Duration::from_secs(30);
 const END: Duration = Duration::from_secs(15);
 
 /// How often something is looked at that is waited for.
-pub(super) const POLL: Duration = Duration::from_millis(25);
+pub(crate) const POLL: Duration = Duration::from_millis(25);
 
 /// A running program; its drop kills it.
 #[derive(Debug)]
-pub(super) struct Process {
+pub(crate) struct Process {
     name: String,
     log: PathBuf,
     child: Child,
@@ -32,7 +34,7 @@ pub(super) struct Process {
 
 impl Process {
     /// Starts a program that writes its output to `<name>.log` in this folder.
-    pub(super) fn spawn(
+    pub(crate) fn spawn(
         name: impl Into<String>,
         command: std::process::Command,
         folder: &Path,
@@ -55,19 +57,19 @@ impl Process {
         Ok(Self { name, log, child })
     }
 
-    pub(super) fn id(&self) -> Option<u32> {
+    pub(crate) fn id(&self) -> Option<u32> {
         self.child.id()
     }
 
     /// Everything that it has written.
-    pub(super) fn output(&self) -> String {
+    pub(crate) fn output(&self) -> String {
         fs::read(&self.log)
             .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
             .unwrap_or_default()
     }
 
     /// Waits for something to come of it that `look` finds.
-    pub(super) async fn wait_for<T>(
+    pub(crate) async fn wait_for<T>(
         &mut self,
         mut look: impl FnMut(&Self) -> Option<T>,
     ) -> Result<T> {
@@ -88,7 +90,7 @@ impl Process {
     }
 
     /// Waits for a line with this text in its output.
-    pub(super) async fn line_with(&mut self, text: &str) -> Result<String> {
+    pub(crate) async fn line_with(&mut self, text: &str) -> Result<String> {
         self.wait_for(|process| {
             let output = process.output();
             let complete = output.rfind('\n').map_or("", |end| &output[..end]);
@@ -101,7 +103,7 @@ impl Process {
     }
 
     /// Fails if it has ended.
-    pub(super) fn check(&mut self) -> Result<()> {
+    pub(crate) fn check(&mut self) -> Result<()> {
         match self.exit_status()? {
             Some(status) if status.code().is_none() => {
                 bail!("{} was killed ({status})", self.name)
@@ -112,7 +114,7 @@ impl Process {
     }
 
     /// Fails if it has ended badly.
-    pub(super) fn check_success(&mut self) -> Result<()> {
+    pub(crate) fn check_success(&mut self) -> Result<()> {
         match self.exit_status()? {
             Some(status) if !status.success() => self.check(),
             _ => Ok(()),
@@ -120,14 +122,14 @@ impl Process {
     }
 
     /// How it ended, if it has.
-    fn exit_status(&mut self) -> Result<Option<ExitStatus>> {
+    pub(crate) fn exit_status(&mut self) -> Result<Option<ExitStatus>> {
         self.child
             .try_wait()
             .with_context(|| format!("cannot look after {}", self.name))
     }
 
     /// Tells it to end in good order.
-    pub(super) async fn tell_to_end(&self) -> Result<()> {
+    pub(crate) async fn tell_to_end(&self) -> Result<()> {
         if let Some(id) = self.child.id() {
             // A shell always has this command.
             Command::new("sh")
@@ -141,7 +143,7 @@ impl Process {
     }
 
     /// Waits until it has ended, in good order.
-    pub(super) async fn ended(&mut self) -> Result<()> {
+    pub(crate) async fn ended(&mut self) -> Result<()> {
         let Ok(status) = timeout(END, self.child.wait()).await else {
             bail!("{} does not end within {END:?} of SIGTERM", self.name);
         };
@@ -164,4 +166,37 @@ impl Process {
             |line| line.trim().to_owned(),
         )
     }
+}
+
+/// Somebody wants the task to stop.
+#[derive(Debug)]
+pub(crate) struct Interrupted;
+
+impl std::fmt::Display for Interrupted {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("interrupted")
+    }
+}
+
+impl std::error::Error for Interrupted {}
+
+/// Waits until somebody wants the task to stop: what it started is stopped by the end of it.
+pub(crate) async fn interrupted() -> anyhow::Error {
+    let signals = || {
+        Ok::<_, io::Error>((
+            signal(SignalKind::interrupt())?,
+            signal(SignalKind::terminate())?,
+            signal(SignalKind::hangup())?,
+        ))
+    };
+    let (mut interrupt, mut terminate, mut hangup) = match signals() {
+        Ok(signals) => signals,
+        Err(error) => return error.into(),
+    };
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+        _ = hangup.recv() => {}
+    }
+    Interrupted.into()
 }

@@ -1,4 +1,4 @@
-//! Plain HTTP to programs of the demo on this machine.
+//! Plain HTTP to programs on this machine.
 
 use std::time::Duration;
 
@@ -14,12 +14,12 @@ use tokio::{
 const DEADLINE: Duration = Duration::from_secs(10);
 
 /// Gets JSON from `http://host:port`.
-pub(super) async fn get(base: &str, target: &str) -> Result<Value> {
+pub(crate) async fn get(base: &str, target: &str) -> Result<Value> {
     exchange(base, "GET", target, None).await
 }
 
 /// Posts JSON to `http://host:port`.
-pub(super) async fn post(base: &str, target: &str, body: &Value) -> Result<Value> {
+pub(crate) async fn post(base: &str, target: &str, body: &Value) -> Result<Value> {
     exchange(base, "POST", target, Some(body)).await
 }
 
