@@ -2,6 +2,7 @@
 
 mod codegen;
 mod demo;
+mod fidelity;
 mod http;
 mod interop;
 mod nats;
@@ -33,6 +34,9 @@ enum Task {
     /// Carry calls across a cluster: nats-server, an ari-proxy for each Asterisk, workers; and count
     /// what became of the calls.
     Demo(demo::Arguments),
+    /// Measure how faithful ari-sim is to recorded traces of a real Asterisk: those of the project, or
+    /// those in other folders.
+    Fidelity(fidelity::Arguments),
     /// Let clients that others wrote take calls on the simulator.
     Interop(interop::Arguments),
     /// Run all tests, with a nats-server that is fetched if there is none.
@@ -43,6 +47,7 @@ fn main() -> ExitCode {
     let outcome = match Arguments::parse().task {
         Task::Codegen(arguments) => codegen::run(&arguments),
         Task::Demo(arguments) => demo::run(&arguments),
+        Task::Fidelity(arguments) => fidelity::run(&arguments),
         Task::Interop(arguments) => interop::run(&arguments),
         Task::Test(arguments) => test::run(&arguments),
     };
