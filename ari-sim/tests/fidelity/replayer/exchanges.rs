@@ -4,12 +4,13 @@ use std::{collections::BTreeMap, time::Duration};
 
 use ari_sim::{
     World, WorldOptions,
+    wire::{AriConfig, HttpAnswer},
     world::{Phone, SimTime},
 };
 use serde_json::{Value, json};
 
 use super::{
-    door::{self, Answer, Asked},
+    door::{self, Asked},
     replay::Difference,
     shapes::Shape,
     tally::{Kind, Tally},
@@ -23,6 +24,7 @@ pub(crate) struct Compared {
 
 /// A world that is asked one thing after the other.
 struct Desk {
+    config: AriConfig,
     world: World,
     now: SimTime,
 }
@@ -37,22 +39,23 @@ impl Desk {
             world.register(session, app, false);
         }
         Self {
+            config: door::config(),
             world,
             now: SimTime::START,
         }
     }
 
-    fn ask(&mut self, http: &Value) -> Option<Answer> {
-        let answer = match door::ask(&mut self.world, self.now, http) {
+    fn ask(&mut self, http: &Value) -> Option<HttpAnswer> {
+        let answer = match door::ask(&mut self.world, self.now, &self.config, http) {
             Asked::Now(answer) => Some(answer),
-            Asked::Later(ticket) => {
+            Asked::Later(ticket, operation) => {
                 self.now = self.now + Duration::from_secs(5);
                 self.world.advance(self.now);
                 std::iter::from_fn(|| self.world.poll_reply())
                     .find(|(known, _)| *known == ticket)
-                    .map(|(_, response)| response.into())
+                    .map(|(_, response)| operation.answer(response))
             }
-            Asked::Nobody(_) => None,
+            Asked::Websocket => None,
         };
         self.now = self.now + Duration::from_millis(300);
         self.world.advance(self.now);
@@ -209,7 +212,7 @@ fn http_of(exchange: &Value) -> Value {
     http
 }
 
-fn answer_differences(exchange: &Value, answer: &Answer, seen: &[Shape]) -> Vec<String> {
+fn answer_differences(exchange: &Value, answer: &HttpAnswer, seen: &[Shape]) -> Vec<String> {
     let expected = recorded(exchange);
     if expected.is_string() {
         let empty = answer.body.is_empty();
@@ -218,7 +221,7 @@ fn answer_differences(exchange: &Value, answer: &Answer, seen: &[Shape]) -> Vec<
             .into_iter()
             .collect();
     }
-    let body = if answer.body.is_empty() {
+    let body = if answer.body.is_empty() || exchange["method"] == "HEAD" {
         Value::Null
     } else {
         match serde_json::from_slice(&answer.body) {
@@ -230,7 +233,7 @@ fn answer_differences(exchange: &Value, answer: &Answer, seen: &[Shape]) -> Vec<
 }
 
 /// Answers to an exchange in worlds that have something in them: the first time, and the second time.
-fn trials(exchange: &Value, before: Before) -> Vec<Answer> {
+fn trials(exchange: &Value, before: Before) -> Vec<HttpAnswer> {
     let mut desk = Desk::new();
     let template = exchange["path_template"].as_str().unwrap_or_default();
     let template = template.split('?').next().unwrap_or_default();

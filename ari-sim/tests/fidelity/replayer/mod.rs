@@ -1,8 +1,10 @@
 //! Replays what a real Asterisk did, step by step, and compares answers and events.
 
+pub(crate) mod answers;
 pub(crate) mod door;
 pub(crate) mod events;
 pub(crate) mod exchanges;
+pub(crate) mod frames;
 pub(crate) mod listed;
 pub(crate) mod names;
 pub(crate) mod outside;

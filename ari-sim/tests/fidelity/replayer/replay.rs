@@ -8,13 +8,16 @@ use std::{
 use ari_core::OperationSpec;
 use ari_sim::{
     World,
+    wire::{AriConfig, FrameOperation, HttpAnswer, HttpOperation},
     world::{SessionId, SimTime, Ticket},
 };
 use serde_json::Value;
 
 use super::{
-    door::{self, Answer, Asked},
+    answers,
+    door::{self, Asked},
     events::{self, SLACK, Seen},
+    frames::Socket,
     names::Names,
     outside,
     tally::Tally,
@@ -56,18 +59,26 @@ pub(crate) struct Outcome {
     pub(crate) tally: Tally,
 }
 
+/// An answer that comes later.
+pub(super) enum Waiting<'a> {
+    Http(&'a Line, HttpOperation),
+    /// On this socket.
+    Frame(String, FrameOperation),
+}
+
 /// Something to be done at a point in time: the line it stands on, and what it is.
 enum Deed {
     Line(usize),
     Call(outside::Call),
 }
 
-struct Replay<'a> {
-    scenario: &'a Scenario,
-    world: World,
-    names: Names,
-    now: SimTime,
-    sockets: HashMap<String, SessionId>,
+pub(super) struct Replay<'a> {
+    pub(super) scenario: &'a Scenario,
+    pub(super) config: AriConfig,
+    pub(super) world: World,
+    pub(super) names: Names,
+    pub(super) now: SimTime,
+    pub(super) sockets: HashMap<String, Socket>,
     socket_names: HashMap<SessionId, String>,
     /// Whether events of the trace name their socket.
     many_sockets: bool,
@@ -78,9 +89,11 @@ struct Replay<'a> {
     /// Steps that have begun: their names, and the line of the last one.
     begun: Vec<String>,
     line: usize,
-    waiting: BTreeMap<Ticket, usize>,
+    pub(super) waiting: BTreeMap<Ticket, Waiting<'a>>,
+    /// Frames that came, with their socket.
+    pub(super) frames: Vec<(String, Value)>,
     differences: Vec<Difference>,
-    tally: Tally,
+    pub(super) tally: Tally,
 }
 
 /// Replays a scenario in a world of its own.
@@ -120,6 +133,7 @@ impl<'a> Replay<'a> {
             })
             .collect();
         Self {
+            config: door::config(),
             world: World::new(outside::options(scenario)),
             names: Names::new(&scenario.header),
             now: SimTime::START,
@@ -132,6 +146,7 @@ impl<'a> Replay<'a> {
             begun: Vec::new(),
             line: 1,
             waiting: BTreeMap::new(),
+            frames: Vec::new(),
             differences: Vec::new(),
             tally: Tally::default(),
             scenario,
@@ -177,8 +192,15 @@ impl<'a> Replay<'a> {
             });
         }
         while let Some((ticket, response)) = self.world.poll_reply() {
-            if let Some(place) = self.waiting.remove(&ticket) {
-                self.answered(&self.scenario.lines[place], &response.into());
+            match self.waiting.remove(&ticket) {
+                Some(Waiting::Http(line, operation)) => {
+                    self.answered(line, &operation.answer(response));
+                }
+                Some(Waiting::Frame(name, operation)) => {
+                    self.frame_answered(&name, &operation.answer(response));
+                    self.next_frames(&name);
+                }
+                None => {}
             }
         }
     }
@@ -195,7 +217,7 @@ impl<'a> Replay<'a> {
         } else if line.has("http") {
             self.http(line);
         } else if line.has("rest") {
-            self.cannot(line, "REST over WebSocket is not offered");
+            self.frame(line);
         } else if line.has("ami") {
             self.manager(line);
         } else if line.has("cli") {
@@ -212,12 +234,17 @@ impl<'a> Replay<'a> {
         }
     }
 
-    fn cannot(&mut self, line: &Line, why: &str) {
+    pub(super) fn cannot(&mut self, line: &Line, why: &str) {
         let text = format!("this step expected, {why}");
         self.differ(line, text);
     }
 
-    fn differ(&mut self, line: &Line, text: String) {
+    pub(super) fn differ_at(&mut self, line: usize, text: String) {
+        self.differences
+            .push(Difference::new(line, "the end", text));
+    }
+
+    pub(super) fn differ(&mut self, line: &Line, text: String) {
         let at = line.step();
         self.differences
             .push(Difference::new(line.number, &at, text));
@@ -227,132 +254,79 @@ impl<'a> Replay<'a> {
         let socket = &line.value["socket"];
         let name = socket["name"].as_str().unwrap_or_default().to_owned();
         if socket["action"] != "open" {
-            if let Some(session) = self.sockets.remove(&name) {
-                self.world.close_session(session);
+            if let Some(socket) = self.sockets.remove(&name) {
+                self.world.close_session(socket.session);
             }
             return;
         }
-        if socket["status"] != 101 {
-            self.cannot(line, "the world has no door yet");
-            return;
-        }
+        let handshake = match door::open(&self.config, socket) {
+            Ok(handshake) if socket["status"] == 101 => handshake,
+            Ok(_) => {
+                return self.differ(
+                    line,
+                    format!("status {} expected, 101 came", socket["status"]),
+                );
+            }
+            Err(refused) => {
+                let http = serde_json::json!({
+                    "status": socket["status"], "reason": refused.reason,
+                    "response": socket["response"], "method": "GET",
+                });
+                let body = String::from_utf8_lossy(&refused.body);
+                if socket["status"] != refused.status || socket["response"] != *body {
+                    let (expected, came) = (shown(&http), refused.status);
+                    self.differ(line, format!("{expected} expected, {came} {body} came"));
+                }
+                return;
+            }
+        };
         self.many_sockets |= self.sockets.keys().any(|known| *known != name);
         let session = self.world.open_session();
-        let all = socket["query"]["subscribeAll"] == "true";
-        let apps = socket["query"]["app"].as_str().unwrap_or_default();
-        for app in apps.split(',') {
-            self.world.register(session, app, all);
+        for app in handshake.applications() {
+            self.world
+                .register(session, app, handshake.subscribes_to_all());
         }
-        self.sockets.insert(name.clone(), session);
-        self.socket_names.insert(session, name);
+        self.socket_names.insert(session, name.clone());
+        self.sockets.insert(name, Socket::new(session, handshake));
     }
 
     fn http(&mut self, line: &'a Line) {
-        let mut http = self.names.to_send(&line.value["http"]);
-        // What is not kept of the answer is not sent either.
-        if let Some(http) = http.as_object_mut() {
-            http.remove("response");
-        }
-        match door::ask(&mut self.world, self.now, &http) {
+        let http = self.names.to_send(&line.value["http"]);
+        match door::ask(&mut self.world, self.now, &self.config, &http) {
             Asked::Now(answer) => {
-                if line.arrived - line.sent > WAITED {
-                    let waited = line.arrived - line.sent;
-                    self.differ(
-                        line,
-                        format!("an answer after {waited:.0} ms expected, it came at once"),
-                    );
+                let waited = line.arrived - line.sent;
+                if waited > WAITED {
+                    let text = format!("an answer after {waited:.0} ms expected, it came at once");
+                    self.differ(line, text);
                 }
                 self.answered(line, &answer);
             }
-            Asked::Later(ticket) => {
-                let place = self
-                    .scenario
-                    .lines
-                    .iter()
-                    .position(|known| known.number == line.number);
-                self.waiting.insert(ticket, place.unwrap_or_default());
+            Asked::Later(ticket, operation) => {
+                self.waiting.insert(ticket, Waiting::Http(line, operation));
             }
-            Asked::Nobody(why) => {
-                self.cannot(line, why);
-                self.count(line, false);
+            Asked::Websocket => {
+                self.differ(line, "an answer expected, a websocket came".to_owned());
             }
         }
     }
 
     /// Compares an answer with that of the trace.
-    fn answered(&mut self, line: &Line, answer: &Answer) {
-        let http = &line.value["http"];
-        let mut found = Vec::new();
-        if http["status"] != answer.status {
-            let body = String::from_utf8_lossy(&answer.body);
-            let (expected, body) = (&http["status"], shown(&Value::from(body)));
-            let response = shown(&http["response"]);
-            found.push(format!(
-                "status {expected} {response} expected, {} {body} came",
-                answer.status
-            ));
-        } else if http["reason"] != answer.reason.as_str() {
-            let expected = &http["reason"];
-            found.push(format!(
-                "reason {expected} expected, {:?} came",
-                answer.reason
-            ));
-        } else {
-            found = self.answer_differences(line, answer);
-        }
+    fn answered(&mut self, line: &Line, answer: &HttpAnswer) {
+        let header = &self.scenario.header;
+        let mut found = answers::differences(&line.value, answer, header, &mut self.names);
         let steps = self.scenario.lines.iter().filter(|other| is_step(other));
         let may_have_begun = steps.filter(|other| other.sent < line.arrived + SLACK);
         if self.begun.len() > may_have_begun.count() {
             found.push("an answer before the next step expected, it came after".to_owned());
         }
-        self.count(line, found.is_empty());
+        self.count(&line.value["http"], found.is_empty());
         self.tally.answer(&line.value["http"], answer);
         for text in found {
             self.differ(line, text);
         }
     }
 
-    fn answer_differences(&mut self, line: &Line, answer: &Answer) -> Vec<String> {
-        let http = &line.value["http"];
-        let expected = &http["response"];
-        let mut found = Vec::new();
-        if let Some(text) = expected.as_str() {
-            let body = String::from_utf8_lossy(&answer.body);
-            if text.ends_with('>') && text.contains(" bytes of ") {
-                if answer.body.is_empty() {
-                    found.push(format!("response: {text} expected, nothing came"));
-                }
-            } else if text != body {
-                let (text, body) = (shown(expected), shown(&Value::from(body)));
-                found.push(format!("response: {text} expected, {body} came"));
-            }
-            return found;
-        }
-        let body: Value = if answer.body.is_empty() {
-            Value::Null
-        } else {
-            match serde_json::from_slice(&answer.body) {
-                Ok(body) => body,
-                Err(error) => return vec![format!("response: JSON expected, {error}")],
-            }
-        };
-        let expected = self.names.recorded(expected);
-        self.names.learn(&expected, &body);
-        let body = self.names.ours(&body);
-        let what = format!("http {}", line.value["step"]);
-        let freedom = Freedom::new(&self.scenario.header.varies, &what, &self.names);
-        let trimmed = http.get("response_trimmed_from");
-        if let (Some(total), Value::Array(expected), Value::Array(body)) =
-            (trimmed, &expected, &body)
-        {
-            values::trimmed_differences(expected, total.as_u64(), body, "response", &freedom)
-        } else {
-            values::differences(&expected, &body, "response", &freedom)
-        }
-    }
-
-    fn count(&mut self, line: &Line, matched: bool) {
-        let http = &line.value["http"];
+    pub(super) fn count(&mut self, http: &Value, matched: bool) {
         let method = http["method"].as_str().unwrap_or_default();
         let operation: Option<&'static OperationSpec> =
             door::operation_of(method, &door::target_of(http));
@@ -380,7 +354,7 @@ impl<'a> Replay<'a> {
     /// The id of the channel of this name but for the number in it: the oldest one.
     fn channel_named(&mut self, name: &str) -> Option<String> {
         let list = serde_json::json!({"method": "GET", "path": "/ari/channels"});
-        let Asked::Now(answer) = door::ask(&mut self.world, self.now, &list) else {
+        let Asked::Now(answer) = door::ask(&mut self.world, self.now, &self.config, &list) else {
             return None;
         };
         let channels: Vec<Value> = serde_json::from_slice(&answer.body).ok()?;
@@ -435,11 +409,13 @@ impl<'a> Replay<'a> {
             self.advance(end + PATIENCE);
             self.got.truncate(told);
         }
-        for place in std::mem::take(&mut self.waiting).into_values() {
-            let line = &self.scenario.lines[place];
-            self.differ(line, "an answer expected, none came".to_owned());
-            self.count(line, false);
+        for waiting in std::mem::take(&mut self.waiting).into_values() {
+            if let Waiting::Http(line, _) = waiting {
+                self.differ(line, "an answer expected, none came".to_owned());
+                self.count(&line.value["http"], false);
+            }
         }
+        self.compare_frames();
         self.learn_before(usize::MAX);
         for seen in &self.got {
             self.tally.event(&seen.event);

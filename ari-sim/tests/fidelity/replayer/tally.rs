@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 
 use ari_core::OperationSpec;
+use ari_sim::wire::HttpAnswer;
 use serde_json::Value;
 
-use super::{door::Answer, shapes::Shape};
+use super::shapes::Shape;
 
 /// How often something was seen, and how often it matched.
 #[derive(Clone, Copy, Debug, Default)]
@@ -85,7 +86,7 @@ impl Tally {
     }
 
     /// Keeps the shapes of an answer: that of the trace, and ours.
-    pub(crate) fn answer(&mut self, http: &Value, answer: &Answer) {
+    pub(crate) fn answer(&mut self, http: &Value, answer: &HttpAnswer) {
         let method = http["method"].as_str().unwrap_or_default();
         let Some(operation) = super::door::operation_of(method, &super::door::target_of(http))
         else {
