@@ -1,5 +1,7 @@
 //! `ari-sim`: a simulated Asterisk as a program.
 
+mod cli;
+
 use std::{io::IsTerminal as _, net::IpAddr, process::ExitCode, time::Duration};
 
 use anyhow::{Context, Result, ensure};
@@ -13,8 +15,11 @@ use tracing_subscriber::EnvFilter;
 
 /// A simulated Asterisk: ARI over HTTP and WebSocket, without a PBX behind it.
 #[derive(Debug, Parser)]
-#[command(version, about)]
+#[command(version, about, args_conflicts_with_subcommands = true)]
 struct Args {
+    #[command(subcommand)]
+    command: Option<cli::Command>,
+
     /// Port to listen on; 0 takes a free one.
     #[arg(long, default_value_t = 8088)]
     port: u16,
@@ -65,7 +70,12 @@ async fn main() -> ExitCode {
         .with_ansi(std::io::stderr().is_terminal())
         .with_writer(std::io::stderr)
         .init();
-    match run(Args::parse()).await {
+    let mut args = Args::parse();
+    let done = match args.command.take() {
+        Some(command) => command.run().await,
+        None => run(args).await,
+    };
+    match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("ari-sim: {error:#}");

@@ -1,0 +1,46 @@
+//! The subcommands.
+
+mod record;
+
+use anyhow::Result;
+use clap::Subcommand;
+use tokio::{
+    io::AsyncWriteExt,
+    signal::unix::{SignalKind, signal},
+};
+
+/// What the program does instead of simulating an Asterisk.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    Record(record::Args),
+}
+
+impl Command {
+    pub(crate) async fn run(self) -> Result<()> {
+        match self {
+            Self::Record(args) => record::run(args).await,
+        }
+    }
+}
+
+/// Prints a line; whoever reads it may stop the program at once.
+async fn say(line: &str) -> Result<()> {
+    let mut out = tokio::io::stdout();
+    out.write_all(format!("{line}\n").as_bytes()).await?;
+    out.flush().await?;
+    Ok(())
+}
+
+/// Waits for SIGTERM or SIGINT, from now on.
+fn interrupted() -> Result<impl Future<Output = ()>> {
+    let (mut terminate, mut interrupt) = (
+        signal(SignalKind::terminate())?,
+        signal(SignalKind::interrupt())?,
+    );
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    })
+}

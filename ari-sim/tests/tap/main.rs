@@ -1,0 +1,5 @@
+//! Record and replay: what passes a recorder is written down, and served again.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod client;
+mod record;
