@@ -11,7 +11,6 @@ pub use self::{
     http::Server,
     record::{InvalidUpstream, RecordError, Recorder, RecorderBuilder},
     simulator::{Fault, Simulator, SimulatorBuilder},
-    trace::{Trace, TraceError},
     world::{
         CallRecord, CallScript, CallTotals, Cue, HangupParty, Phone, SimTime, World, WorldOptions,
     },

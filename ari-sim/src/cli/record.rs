@@ -9,12 +9,12 @@ use super::{interrupted, say};
 
 /// Records what an application and an Asterisk say to each other.
 ///
-/// Point the application at this port instead of at the Asterisk: requests, answers and WebSockets
+/// Point the application at this port instead of at the Asterisk: requests, answers and events
 /// pass unchanged, and each is written to the file as it happens, without passwords. SIGTERM or
 /// SIGINT (Ctrl-C) ends the recording. `ari-sim replay` serves the file.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// Asterisk to be recorded, as in http://user:password@host:8088/ari.
+    /// Asterisk to be recorded, as in `http://user:password@host:8088/ari`.
     #[arg(
         long,
         value_name = "URL",

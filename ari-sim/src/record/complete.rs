@@ -127,10 +127,10 @@ impl Ids {
 
     fn answer(&mut self, value: &Value, member: &str, at: f64) {
         match value {
-            Value::String(id) if IDS.contains(&member) && !id.is_empty() => {
-                if self.known.insert(id.clone()) {
-                    self.told.push((id.clone(), at));
-                }
+            Value::String(id)
+                if IDS.contains(&member) && !id.is_empty() && self.known.insert(id.clone()) =>
+            {
+                self.told.push((id.clone(), at));
             }
             Value::Array(items) => items.iter().for_each(|item| self.answer(item, member, at)),
             Value::Object(members) => members

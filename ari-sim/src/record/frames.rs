@@ -159,11 +159,11 @@ mod tests {
         match payload.len() {
             short @ 0..126 => bytes.push(flag | u8::try_from(short).unwrap()),
             long if long < 65_536 => {
-                bytes.push(flag | 126);
+                bytes.push(flag | 0x7e);
                 bytes.extend(u16::try_from(long).unwrap().to_be_bytes());
             }
             long => {
-                bytes.push(flag | 127);
+                bytes.push(flag | 0x7f);
                 bytes.extend((long as u64).to_be_bytes());
             }
         }

@@ -195,7 +195,7 @@ async fn serve(stream: TcpStream, proxy: Arc<Proxy>) {
 
 /// A tap between an application and an Asterisk.
 ///
-/// The application is pointed at it instead of at the Asterisk. Requests, answers and WebSockets pass
+/// The application is pointed at it instead of at the Asterisk. What they say passes
 /// unchanged in both directions, and are written down as a trace. Passwords are not: they stand as
 /// `***`. Dropping it stops it.
 #[derive(Debug)]

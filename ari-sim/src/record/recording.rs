@@ -1,6 +1,6 @@
 //! What a recorder writes, without doing it: time is passed in.
 
-use std::time::Duration;
+use std::{fmt::Write as _, time::Duration};
 
 use serde_json::{Map, Value, json};
 
@@ -72,6 +72,15 @@ impl Header {
 pub(crate) struct Step {
     number: u64,
     sent: Duration,
+}
+
+/// How a side ended a socket.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum SocketEnd {
+    /// Without a close frame.
+    Dropped,
+    /// With one, and its code.
+    Closed(Option<u16>),
 }
 
 /// A request and its answer, as they passed.
@@ -215,7 +224,7 @@ impl Recording {
             headers.insert("Content-Type".to_owned(), content.kind.clone().into());
         }
         if !headers.is_empty() {
-            members += &format!(",\"headers\":{}", Value::from(headers));
+            let _ = write!(members, ",\"headers\":{}", Value::from(headers));
         }
         members += &self.auth(passage.credentials.as_ref());
         members.push('}');
@@ -278,7 +287,7 @@ impl Recording {
         } else {
             self.forget(name);
             let text = String::from_utf8_lossy(&passage.response.bytes);
-            members += &format!(",\"response\":{}", quoted(&without_api_key(&text)));
+            let _ = write!(members, ",\"response\":{}", quoted(&without_api_key(&text)));
         }
         members.push('}');
         self.line(&members, &app)
@@ -290,14 +299,13 @@ impl Recording {
     }
 
     /// The client closed a socket, or dropped it.
-    pub(crate) fn left(&mut self, now: Duration, name: &str, closed: bool) -> String {
+    pub(crate) fn left(&mut self, now: Duration, name: &str, end: SocketEnd) -> String {
         let step = self.begin(now);
         let at = millis(step.sent);
         self.forget(name);
-        let action = if closed {
-            "close"
-        } else {
-            "drop (TCP closed without a close frame)"
+        let action = match end {
+            SocketEnd::Closed(_) => "close",
+            SocketEnd::Dropped => "drop (TCP closed without a close frame)",
         };
         let members = format!(
             "\"t_ms\":{at},\"step\":{},\"socket\":{{\"name\":{},\"action\":{}}}",
@@ -309,12 +317,12 @@ impl Recording {
     }
 
     /// Asterisk ended a socket.
-    pub(crate) fn ended(&mut self, now: Duration, name: &str, code: Option<Option<u16>>) -> String {
+    pub(crate) fn ended(&mut self, now: Duration, name: &str, end: SocketEnd) -> String {
         let at = millis(self.since_zero(now));
         self.forget(name);
-        let (how, code) = match code {
-            None => ("dropped", Value::Null),
-            Some(code) => ("closed", json!(code)),
+        let (how, code) = match end {
+            SocketEnd::Dropped => ("dropped", Value::Null),
+            SocketEnd::Closed(code) => ("closed", json!(code)),
         };
         let note = quoted(&format!("Asterisk {how} the websocket {name}"));
         let name = quoted(name);

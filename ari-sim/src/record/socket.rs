@@ -17,6 +17,7 @@ use tokio::{
 
 use super::{
     frames::{Frames, Passed},
+    recording::SocketEnd,
     tap::{Stopped, Tap},
 };
 
@@ -73,7 +74,7 @@ impl Passing {
                 self.record(passed, client).await?;
             }
             if count == 0 {
-                self.end(client, None).await?;
+                self.end(client, SocketEnd::Dropped).await?;
             }
             if count == 0 || to.write_all(bytes).await.is_err() {
                 // Whoever reads there sees the end as well.
@@ -101,21 +102,21 @@ impl Passing {
                     "{who} sent {length} bytes by the websocket {name} that are no text, or too much of it"
                 ));
             }
-            Passed::Close(code) => self.end(client, Some(code)).await?,
+            Passed::Close(code) => self.end(client, SocketEnd::Closed(code)).await?,
         }
         Ok(())
     }
 
     /// Tells the end, the first time.
-    async fn end(&self, client: bool, close: Option<Option<u16>>) -> Result<(), Stopped> {
+    async fn end(&self, client: bool, end: SocketEnd) -> Result<(), Stopped> {
         if self.over.swap(true, Ordering::AcqRel) {
             return Ok(());
         }
         self.tap.slot().await?.write(|recording, now| {
             if client {
-                recording.left(now, &self.name, close.is_some())
+                recording.left(now, &self.name, end)
             } else {
-                recording.ended(now, &self.name, close)
+                recording.ended(now, &self.name, end)
             }
         });
         Ok(())

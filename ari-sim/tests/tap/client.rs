@@ -21,24 +21,24 @@ use tokio_tungstenite::{
 };
 
 /// Longest wait for anything.
-pub const LIMIT: Duration = Duration::from_secs(10);
+pub(crate) const LIMIT: Duration = Duration::from_secs(10);
 
-pub type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
+pub(crate) type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 
 #[derive(Debug)]
-pub struct Answer {
-    pub status: u16,
-    pub reason: String,
-    pub head: String,
-    pub body: Vec<u8>,
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) reason: String,
+    pub(crate) head: String,
+    pub(crate) body: Vec<u8>,
 }
 
 impl Answer {
-    pub fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         serde_json::from_slice(&self.body).unwrap()
     }
 
-    pub fn header(&self, name: &str) -> Option<&str> {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.head.lines().find_map(|line| {
             let (known, value) = line.split_once(": ")?;
             known.eq_ignore_ascii_case(name).then_some(value)
@@ -47,7 +47,7 @@ impl Answer {
 }
 
 /// Sends a request as somebody (`name:password`, or nobody) and reads the answer to its end.
-pub async fn ask_as(
+pub(crate) async fn ask_as(
     address: SocketAddr,
     user: &str,
     method: &str,
@@ -58,11 +58,11 @@ pub async fn ask_as(
     let mut request = format!("{method} {target} HTTP/1.1\r\nHost: sim\r\nConnection: close\r\n");
     if !user.is_empty() {
         let encoded = STANDARD.encode(user);
-        request += &format!("Authorization: Basic {encoded}\r\n");
+        request = format!("{request}Authorization: Basic {encoded}\r\n");
     }
     if let Some((kind, body)) = body {
         let length = body.len();
-        request += &format!("Content-Type: {kind}\r\nContent-Length: {length}\r\n");
+        request = format!("{request}Content-Type: {kind}\r\nContent-Length: {length}\r\n");
     }
     request += "\r\n";
     request += body.map_or("", |(_, body)| body);
@@ -91,19 +91,19 @@ pub async fn ask_as(
     })
 }
 
-pub async fn ask(address: SocketAddr, method: &str, target: &str) -> Answer {
+pub(crate) async fn ask(address: SocketAddr, method: &str, target: &str) -> Answer {
     ask_as(address, "demo:secret", method, target, None)
         .await
         .unwrap()
 }
 
-pub async fn open(address: SocketAddr, query: &str) -> Result<Socket, Error> {
+pub(crate) async fn open(address: SocketAddr, query: &str) -> Result<Socket, Error> {
     let url = format!("ws://{address}/ari/events?api_key=demo:secret&{query}");
     connect_async(url).await.map(|(socket, _)| socket)
 }
 
 /// The next text of a socket.
-pub async fn next_text(socket: &mut Socket) -> String {
+pub(crate) async fn next_text(socket: &mut Socket) -> String {
     loop {
         let message = timeout(LIMIT, socket.next()).await.unwrap().unwrap();
         if let Message::Text(text) = message.unwrap() {
@@ -113,7 +113,7 @@ pub async fn next_text(socket: &mut Socket) -> String {
 }
 
 /// The events of a socket up to the one of this type.
-pub async fn events_until(socket: &mut Socket, kind: &str) -> Vec<Value> {
+pub(crate) async fn events_until(socket: &mut Socket, kind: &str) -> Vec<Value> {
     let mut events = Vec::new();
     loop {
         let event: Value = serde_json::from_str(&next_text(socket).await).unwrap();
@@ -127,14 +127,14 @@ pub async fn events_until(socket: &mut Socket, kind: &str) -> Vec<Value> {
 
 /// A file in memory.
 #[derive(Clone, Default)]
-pub struct Memory(Arc<Mutex<Vec<u8>>>);
+pub(crate) struct Memory(Arc<Mutex<Vec<u8>>>);
 
 impl Memory {
-    pub fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
     }
 
-    pub fn lines(&self) -> Vec<Value> {
+    pub(crate) fn lines(&self) -> Vec<Value> {
         self.text()
             .lines()
             .map(|line| serde_json::from_str(line).unwrap())
