@@ -10,8 +10,12 @@ pub mod world;
 pub use self::{
     http::Server,
     record::{InvalidUpstream, RecordError, Recorder, RecorderBuilder},
-    simulator::{Fault, Simulator, SimulatorBuilder},
+    simulator::{
+        CallEnd, CallError, Endpoint, Fault, PhoneCall, PlaceCall, Press, Simulator,
+        SimulatorBuilder,
+    },
     world::{
-        CallRecord, CallScript, CallTotals, Cue, HangupParty, Phone, SimTime, World, WorldOptions,
+        CallRecord, CallScript, CallTotals, Cue, HangupParty, Heard, Phone, SimTime, World,
+        WorldOptions,
     },
 };

@@ -63,8 +63,8 @@ async fn place(State(runtime): State<Arc<Runtime>>, body: Bytes) -> Answer {
             );
         }
     };
-    if order.script.application.is_empty() {
-        return refusal(400, "Bad Request", "script.application must be given");
+    if let Err(reason) = order.script.check() {
+        return refusal(400, "Bad Request", &reason);
     }
     if order.rate.is_none() && order.count > MAX_AT_ONCE {
         let message = "more than 100000 calls need a rate";

@@ -1,5 +1,6 @@
 //! A world that runs: with a clock, with clients in process, and with servers.
 
+mod calls;
 mod client;
 mod faults;
 mod runtime;
@@ -14,7 +15,10 @@ use std::{
 use ari_core::{Ari, AriClient, Request, Response, subject};
 use bytes::Bytes;
 
-pub use self::faults::Fault;
+pub use self::{
+    calls::{CallEnd, CallError, Endpoint, PhoneCall, PlaceCall, Press},
+    faults::Fault,
+};
 pub(crate) use self::{
     runtime::Runtime,
     session::{Sink, SocketSink},
@@ -212,7 +216,22 @@ impl Simulator {
         self.runtime().with_world(action)
     }
 
-    /// Lets a caller call; gives the number of the call.
+    /// Calls an extension of the dialplan; awaited it gives the caller's phone.
+    pub fn call(&self, extension: impl Into<String>) -> PlaceCall {
+        PlaceCall::new(self.runtime(), CallScript::to_extension(extension))
+    }
+
+    /// Calls a Stasis application, past the dialplan; awaited it gives the caller's phone.
+    pub fn call_app(&self, application: impl Into<String>) -> PlaceCall {
+        PlaceCall::new(self.runtime(), CallScript::new(application))
+    }
+
+    /// The phone at a SIP endpoint, as in `PJSIP/bob`: what it does when it is called, and its calls.
+    pub fn endpoint(&self, name: &str) -> Endpoint {
+        Endpoint::new(self.runtime(), name)
+    }
+
+    /// Lets a caller call who follows a script; gives the number of the call.
     pub fn place_call(&self, script: impl Into<Arc<CallScript>>) -> u64 {
         self.with_world(|world, now| world.place_call(now, script))
     }

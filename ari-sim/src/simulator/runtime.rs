@@ -10,7 +10,7 @@ use std::{
 use ari_core::{Request, Response};
 use bytes::Bytes;
 use tokio::{
-    sync::{Notify, oneshot},
+    sync::{Notify, futures::Notified, oneshot},
     time::Instant,
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -21,7 +21,7 @@ use super::{
 };
 use crate::{
     wire::{AriConfig, RestResponse},
-    world::{Reply, SessionId, SimTime, Ticket, World},
+    world::{CallId, CallScript, Reply, SessionId, SimTime, Ticket, World},
 };
 
 /// What a WebSocket is allowed.
@@ -36,11 +36,18 @@ struct Core {
     world: World,
     sinks: HashMap<SessionId, Sink>,
     replies: HashMap<Ticket, oneshot::Sender<Response>>,
+    /// Who waits for something to happen in the calls that are in somebody's hand.
+    calls: HashMap<CallId, Arc<Notify>>,
     /// Until when the driver sleeps.
     wakes_at: Option<SimTime>,
 }
 
 impl Core {
+    /// Makes the place where the changes of a call are told.
+    fn hold(&mut self, id: CallId) -> Arc<Notify> {
+        Arc::clone(self.calls.entry(id).or_default())
+    }
+
     /// Hands on what has come of the world.
     fn pump(&mut self) {
         while let Some(delivery) = self.world.poll_event() {
@@ -54,6 +61,11 @@ impl Core {
                 let _ = reply.send(response);
             }
         }
+        while let Some(call) = self.world.poll_call() {
+            if let Some(changed) = self.calls.get(&call) {
+                changed.notify_waiters();
+            }
+        }
     }
 }
 
@@ -65,6 +77,8 @@ pub(crate) struct Runtime {
     earlier: Notify,
     /// A call ended.
     call_ended: Notify,
+    /// A phone was called.
+    call_received: Notify,
     pub(crate) faults: Faults,
     pub(crate) config: AriConfig,
     pub(crate) limits: Limits,
@@ -88,11 +102,13 @@ impl Runtime {
                 world,
                 sinks: HashMap::new(),
                 replies: HashMap::new(),
+                calls: HashMap::new(),
                 wakes_at: None,
             }),
             started: Instant::now(),
             earlier: Notify::new(),
             call_ended: Notify::new(),
+            call_received: Notify::new(),
             faults: Faults::default(),
             config,
             limits,
@@ -139,6 +155,7 @@ impl Runtime {
     fn with_core<R>(&self, action: impl FnOnce(&mut Core, SimTime) -> R) -> R {
         let mut core = self.lock();
         let ended = core.world.call_totals().ended;
+        let received = core.world.received_calls();
         let now = self.now();
         core.world.advance(now);
         let result = action(&mut core, now);
@@ -149,12 +166,16 @@ impl Runtime {
             (None, Some(_)) => false,
         };
         let call_ended = core.world.call_totals().ended != ended;
+        let call_received = core.world.received_calls() != received;
         drop(core);
         if earlier {
             self.earlier.notify_one();
         }
         if call_ended {
             self.call_ended.notify_waiters();
+        }
+        if call_received {
+            self.call_received.notify_waiters();
         }
         result
     }
@@ -191,6 +212,34 @@ impl Runtime {
             }
             next.await;
         }
+    }
+
+    /// Begins a call that somebody has in hand, and says where its changes are told.
+    pub(crate) fn start_call(&self, script: CallScript) -> (CallId, Arc<Notify>) {
+        self.with_core(|core, now| {
+            let id = core.world.start_call(now, script);
+            (id, core.hold(id))
+        })
+    }
+
+    /// Takes a call to a phone in hand, if there is one.
+    pub(crate) fn take_call(&self, endpoint: &str, since: u64) -> Option<(CallId, Arc<Notify>)> {
+        self.with_core(|core, now| {
+            let id = core.world.take_call(now, endpoint, since)?;
+            Some((id, core.hold(id)))
+        })
+    }
+
+    /// Lets a call go: it is hung up, unless it is over.
+    pub(crate) fn release_call(&self, id: CallId) {
+        self.with_core(|core, now| {
+            core.world.release_call(now, id);
+            core.calls.remove(&id);
+        });
+    }
+
+    pub(crate) fn call_received(&self) -> Notified<'_> {
+        self.call_received.notified()
     }
 
     /// Opens a session for these applications.

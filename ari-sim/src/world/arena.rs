@@ -1,6 +1,10 @@
 //! A store whose keys are small, cheap to copy, and never mean another thing than they did.
 
-use std::{fmt, marker::PhantomData};
+use std::{
+    fmt,
+    hash::{Hash, Hasher},
+    marker::PhantomData,
+};
 
 /// The key of a value in an [`Arena`].
 pub(crate) struct Key<T> {
@@ -24,6 +28,12 @@ impl<T> PartialEq for Key<T> {
 }
 
 impl<T> Eq for Key<T> {}
+
+impl<T> Hash for Key<T> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        (self.place, self.generation).hash(state);
+    }
+}
 
 impl<T> fmt::Debug for Key<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -1,37 +1,68 @@
-//! The other side of the phone: calls that scripted callers place.
+//! The other side of the phone: calls that phones place and receive, from their beginning to their end.
+//!
+//! What is done at the phone is in `phone`, by script and by hand alike; what is heard there in `hearing`.
 
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use super::{
     Timer, World,
     arena::{Arena, Key},
+    call_record::{CallRecord, CallTotals, HangupParty},
     channel::{ChannelKey, Party, State, Tech},
-    events::MediaTarget,
-    script::{CallRecord, CallScript, CallTotals, Cue, HangupParty, Heard},
+    options::Phone,
+    phone::CallId,
+    script::{CallScript, Cue},
     time::{SimTime, TimerKey},
 };
 
 pub(crate) type CallKey = Key<Call>;
 
-/// How long a digit is pressed, and how long it is until the next.
-const DIGIT: u32 = 100;
+/// Received calls that ended and that nobody has taken; older ones are forgotten.
+const MAX_MISSED: usize = 100;
 
-/// Things heard that a record keeps; a call that goes on for ever does not grow for ever.
-const MAX_HEARD: usize = 1_000;
-
-/// A call that goes on.
+/// On which side of the call the phone is.
 #[derive(Debug)]
-pub(crate) struct Call {
-    record: CallRecord,
-    script: Arc<CallScript>,
-    channel: ChannelKey,
-    /// Which steps were begun.
-    begun: Vec<bool>,
-    /// Giving up, the limit, and steps to come.
-    timers: Vec<TimerKey>,
+pub(crate) enum Side {
+    Calling,
+    /// What the phone does by itself is what was set when the call came.
+    Called(Option<Phone>),
 }
 
-/// What a caller does at a point in time.
+/// A call, as the phone sees it.
+#[derive(Debug)]
+pub(crate) struct Call {
+    pub(crate) record: CallRecord,
+    pub(crate) script: Arc<CallScript>,
+    pub(crate) side: Side,
+    /// None where the dialplan has no such extension.
+    pub(crate) channel: Option<ChannelKey>,
+    /// Which steps were begun.
+    pub(crate) begun: Vec<bool>,
+    /// Steps to come.
+    pub(crate) timers: Vec<TimerKey>,
+    /// Giving up, then the limit.
+    pub(crate) patience: Option<TimerKey>,
+    /// Until when somebody talks.
+    pub(crate) talks_until: Option<TimerKey>,
+    /// When the next digit can be pressed.
+    pub(crate) keys_free: SimTime,
+    /// Somebody has the phone in hand: the call is kept after its end.
+    pub(crate) held: bool,
+    /// It is in the queue of those that changed.
+    pub(crate) changed: bool,
+}
+
+impl Call {
+    pub(crate) const fn is_over(&self) -> bool {
+        self.record.ended_at_ms.is_some()
+    }
+
+    pub(crate) const fn is_called(&self) -> bool {
+        matches!(self.side, Side::Called(_))
+    }
+}
+
+/// What happens to a call at a point in time.
 #[derive(Debug)]
 pub(crate) enum CallTimer {
     /// The next call of a batch is placed.
@@ -42,6 +73,8 @@ pub(crate) enum CallTimer {
     Limit(CallKey),
     /// A step of the script.
     Step(CallKey, usize),
+    /// Somebody falls silent.
+    Silence(CallKey),
 }
 
 /// Calls that are still to be placed.
@@ -55,28 +88,40 @@ pub(crate) struct Batch {
 /// All calls of a world.
 #[derive(Debug)]
 pub(crate) struct Calls {
-    active: Arena<Call>,
+    /// Those that go on, and those that ended while somebody had the phone in hand.
+    pub(crate) known: Arena<Call>,
     ended: VecDeque<CallRecord>,
     kept: usize,
     totals: CallTotals,
+    pub(crate) received: u64,
+    missed: VecDeque<CallKey>,
+    /// Held calls that changed since somebody looked.
+    pub(crate) changed: VecDeque<CallId>,
+    /// Script of those that do nothing by themselves.
+    idle: Arc<CallScript>,
 }
 
 impl Calls {
     pub(crate) fn new(kept: usize) -> Self {
         Self {
-            active: Arena::default(),
+            known: Arena::default(),
             ended: VecDeque::new(),
             kept,
             totals: CallTotals::default(),
+            received: 0,
+            missed: VecDeque::new(),
+            changed: VecDeque::new(),
+            idle: Arc::default(),
         }
     }
 }
 
 impl World {
-    /// Lets a caller call; gives the number of the call.
+    /// Lets a caller call who follows a script; gives the number of the call.
     pub fn place_call(&mut self, now: SimTime, script: impl Into<Arc<CallScript>>) -> u64 {
         self.advance(now);
-        self.place(&script.into())
+        self.place(&script.into(), false);
+        self.calls.totals.placed
     }
 
     /// Lets so many callers call, one after the other.
@@ -96,21 +141,17 @@ impl World {
         });
     }
 
-    /// What became of all calls.
-    pub fn call_totals(&self) -> CallTotals {
-        let active = u64::try_from(self.calls.active.len()).unwrap_or(u64::MAX);
-        CallTotals {
-            active,
-            ..self.calls.totals
-        }
+    /// What became of all calls that phones placed.
+    pub const fn call_totals(&self) -> CallTotals {
+        self.calls.totals
     }
 
-    /// The records of calls that ended, oldest first, then of those that go on.
+    /// The records of placed calls that ended, oldest first, then of those that go on.
     pub fn call_records(&self) -> impl Iterator<Item = &CallRecord> {
-        self.calls
-            .ended
-            .iter()
-            .chain(self.calls.active.iter().map(|(_, call)| &call.record))
+        let active = |call: &&Call| !call.is_over() && !call.is_called();
+        let known = self.calls.known.iter().map(|(_, call)| call);
+        let active = known.filter(active).map(|call| &call.record);
+        self.calls.ended.iter().chain(active)
     }
 
     /// Forgets the records of calls that ended, and gives them.
@@ -124,7 +165,7 @@ impl World {
             batch.left -= 1;
             self.calls.totals.waiting -= 1;
             let script = Arc::clone(&batch.script);
-            self.place(&script);
+            self.place(&script, false);
             if !batch.interval.is_zero() && batch.left > 0 {
                 let at = self.now + batch.interval;
                 self.timers.set(at, Timer::Call(CallTimer::Place(batch)));
@@ -133,241 +174,230 @@ impl World {
         }
     }
 
-    fn place(&mut self, script: &Arc<CallScript>) -> u64 {
-        self.calls.totals.placed += 1;
-        let number = self.calls.totals.placed;
-        let id: Arc<str> = self.unique_id().into();
-        let channel = self.make_sip_channel(Arc::clone(&id), &script.endpoint, State::Ring);
+    fn add_call(&mut self, script: &Arc<CallScript>, side: Side, record: CallRecord) -> CallKey {
         let record = CallRecord {
-            number,
-            channel_id: id.to_string(),
-            application: script.application.clone(),
             placed_at_ms: self.now.millis(),
-            ..CallRecord::default()
+            ..record
         };
-        let begun = vec![false; script.steps.len()];
-        let call = self.calls.active.insert(Call {
+        self.calls.known.insert(Call {
             record,
             script: Arc::clone(script),
-            channel,
-            begun,
+            side,
+            channel: None,
+            begun: vec![false; script.steps.len()],
             timers: Vec::new(),
-        });
-        let args = script.args.join(",");
+            patience: None,
+            talks_until: None,
+            keys_free: self.now,
+            held: false,
+            changed: false,
+        })
+    }
+
+    /// Places a call; one that somebody holds is kept after its end.
+    pub(crate) fn place(&mut self, script: &Arc<CallScript>, held: bool) -> CallKey {
+        self.calls.totals.placed += 1;
+        self.calls.totals.active += 1;
+        let extension = if script.extension.is_empty() {
+            format!("app-{}", script.application)
+        } else {
+            script.extension.clone()
+        };
+        let record = CallRecord {
+            number: self.calls.totals.placed,
+            application: script.application.clone(),
+            dialed: extension.clone(),
+            ..CallRecord::default()
+        };
+        let key = self.add_call(script, Side::Calling, record);
+        if let Some(call) = self.calls.known.get_mut(key) {
+            call.held = held;
+        }
+        let straight = script.extension.is_empty();
+        if !straight && !self.options.dialplan.exists(&script.context, &extension) {
+            // Asterisk refuses such a call before there is a channel.
+            self.call_hung_up(key, HangupParty::Dialplan);
+            self.call_ended(key, 1);
+            return key;
+        }
+        let id: Arc<str> = self.unique_id().into();
+        let channel = self.make_sip_channel(Arc::clone(&id), &script.endpoint, State::Ring);
+        self.tie(key, channel, &id);
         if let Some(data) = self.channels.get_mut(channel) {
-            data.tech = Tech::Sip {
-                endpoint: script.endpoint.clone(),
-                call: Some(call),
-            };
             data.caller = Party::parse(&script.caller_id);
-            data.place.exten = format!("app-{}", script.application);
+            data.place.context.clone_from(&script.context);
+            data.place.exten.clone_from(&extension);
             data.has_dialplan = true;
         }
-        self.set_call_timer(call, script.give_up_after, CallTimer::GiveUp(call));
-        self.call_cue(call, Cue::Placed, None);
+        let patience = self.call_timer_in(script.give_up_after, CallTimer::GiveUp(key));
+        if let Some(call) = self.calls.known.get_mut(key) {
+            call.patience = Some(patience);
+        }
+        self.call_cue(key, Cue::Placed, None);
+        if !straight {
+            self.run_dialplan(channel, &script.context, &extension, 1);
+            return key;
+        }
+        let args = script.args.join(",");
         self.show_stasis(channel, &script.application, &args);
         self.tell_dialplan(channel);
         if !self.enter_stasis(channel, &script.application, &args) {
             if let Some(data) = self.channels.get_mut(channel) {
                 data.cause = 16;
             }
-            self.call_hung_up(call, HangupParty::Dialplan);
+            self.call_hung_up(key, HangupParty::Dialplan);
             self.end_channel(channel);
         }
-        number
+        key
     }
 
-    fn set_call_timer(&mut self, key: CallKey, after: Duration, timer: CallTimer) {
-        let timer = self.timers.set(self.now + after, Timer::Call(timer));
-        if let Some(call) = self.calls.active.get_mut(key) {
-            call.timers.push(timer);
+    /// A phone is called: it does what was set for it, or what is done by hand.
+    pub(crate) fn call_comes(&mut self, channel: ChannelKey, endpoint: &str) {
+        let Some(id) = self.channels.get(channel).map(|data| Arc::clone(&data.id)) else {
+            return;
+        };
+        self.calls.received += 1;
+        let record = CallRecord {
+            number: self.calls.received,
+            dialed: endpoint.to_owned(),
+            ..CallRecord::default()
+        };
+        let phone = self.options.phones.get(endpoint).cloned();
+        let idle = Arc::clone(&self.calls.idle);
+        let key = self.add_call(&idle, Side::Called(phone), record);
+        self.tie(key, channel, &id);
+    }
+
+    /// Ties a call and its channel together.
+    fn tie(&mut self, key: CallKey, channel: ChannelKey, id: &str) {
+        if let Some(call) = self.calls.known.get_mut(key) {
+            call.channel = Some(channel);
+            id.clone_into(&mut call.record.channel_id);
         }
+        if let Some(data) = self.channels.get_mut(channel)
+            && let Tech::Sip { call, .. } = &mut data.tech
+        {
+            *call = Some(key);
+        }
+    }
+
+    pub(crate) fn call_timer_in(&mut self, after: Duration, timer: CallTimer) -> TimerKey {
+        self.timers.set(self.now + after, Timer::Call(timer))
     }
 
     pub(crate) fn call_timer(&mut self, timer: CallTimer) {
         match timer {
             CallTimer::Place(batch) => self.place_next(batch),
-            CallTimer::GiveUp(key) => self.caller_hangs_up(key, HangupParty::GaveUp),
-            CallTimer::Limit(key) => self.caller_hangs_up(key, HangupParty::Limit),
+            CallTimer::GiveUp(key) => self.phone_hangs_up(key, HangupParty::GaveUp, None),
+            CallTimer::Limit(key) => self.phone_hangs_up(key, HangupParty::Limit, None),
             CallTimer::Step(key, step) => self.call_step(key, step),
+            CallTimer::Silence(key) => self.phone_talks(key, false),
         }
-    }
-
-    /// Something happened that steps of the script may wait for.
-    fn call_cue(&mut self, key: CallKey, cue: Cue, media: Option<&str>) {
-        let Some(call) = self.calls.active.get_mut(key) else {
-            return;
-        };
-        let script = Arc::clone(&call.script);
-        for (place, step) in script.steps.iter().enumerate() {
-            let wanted = step
-                .media
-                .as_deref()
-                .is_none_or(|wanted| media == Some(wanted));
-            let Some(call) = self.calls.active.get_mut(key) else {
-                return;
-            };
-            if step.on == cue && wanted && !call.begun[place] {
-                call.begun[place] = true;
-                self.set_call_timer(key, step.after, CallTimer::Step(key, place));
-            }
-        }
-    }
-
-    fn call_step(&mut self, key: CallKey, place: usize) {
-        let Some(call) = self.calls.active.get_mut(key) else {
-            return;
-        };
-        let Some(step) = call.script.steps.get(place).cloned() else {
-            return;
-        };
-        let channel = call.channel;
-        if let Some(digits) = step.press {
-            call.record.digits_pressed.push_str(&digits);
-            let mut after = Duration::ZERO;
-            for digit in digits.chars() {
-                after += Duration::from_millis(u64::from(DIGIT));
-                self.timers
-                    .set(self.now + after, Timer::Digit(channel, digit, DIGIT));
-                after += Duration::from_millis(u64::from(DIGIT));
-            }
-        }
-        if step.hang_up {
-            self.caller_hangs_up(key, HangupParty::Caller);
-        }
-    }
-
-    fn caller_hangs_up(&mut self, key: CallKey, why: HangupParty) {
-        let Some(call) = self.calls.active.get(key) else {
-            return;
-        };
-        let channel = call.channel;
-        self.call_hung_up(key, why);
-        self.far_side_hangs_up(channel);
     }
 
     pub(crate) fn call_answer_requested(&mut self, key: CallKey) {
-        if let Some(call) = self.calls.active.get_mut(key) {
+        if let Some(call) = self.calls.known.get_mut(key) {
             call.record.answers += 1;
         }
     }
 
     pub(crate) fn call_answered(&mut self, key: CallKey) {
         let now = self.now.millis();
-        let Some(call) = self.calls.active.get_mut(key) else {
+        let Some(call) = self.calls.known.get_mut(key) else {
             return;
         };
         call.record.answered_at_ms = Some(now);
-        let limit = call.script.limit;
-        // The first timer is the one of giving up.
-        let patience = (!call.timers.is_empty()).then(|| call.timers.remove(0));
+        let limit = (!call.is_called()).then_some(call.script.limit);
+        let patience = call.patience.take();
         self.timers.cancel(patience);
-        self.set_call_timer(key, limit, CallTimer::Limit(key));
+        let limit = limit.map(|limit| self.call_timer_in(limit, CallTimer::Limit(key)));
+        if let Some(call) = self.calls.known.get_mut(key) {
+            call.patience = limit;
+        }
         self.call_cue(key, Cue::Answered, None);
     }
 
-    /// Something is to be played on the channel of a call, while it is `busy` or not.
-    pub(crate) fn call_played_to(&mut self, key: CallKey, busy: bool) {
-        if let Some(call) = self.calls.active.get_mut(key) {
-            call.record.plays += 1;
-            call.record.overlaps += u32::from(busy);
-        }
-    }
-
-    fn listeners(&self, target: MediaTarget) -> Vec<CallKey> {
-        let call = |key: &ChannelKey| {
-            self.channels
-                .get(*key)
-                .and_then(super::channel::Channel::call)
-        };
-        match target {
-            MediaTarget::Channel(key) => call(&key).into_iter().collect(),
-            MediaTarget::Bridge(key) => {
-                let bridge = self.bridges.get(key);
-                bridge
-                    .map(|bridge| bridge.members.iter().filter_map(call).collect())
-                    .unwrap_or_default()
-            }
-        }
-    }
-
-    pub(crate) fn callers_hear(&mut self, target: MediaTarget, media: &str) {
-        let at_ms = self.now.millis();
-        for key in self.listeners(target) {
-            if let Some(call) = self
-                .calls
-                .active
-                .get_mut(key)
-                .filter(|call| call.record.heard.len() < MAX_HEARD)
-            {
-                call.record.heard.push(Heard {
-                    media: media.to_owned(),
-                    at_ms,
-                    to_end: false,
-                });
-            }
-            self.call_cue(key, Cue::Hearing, Some(media));
-        }
-    }
-
-    pub(crate) fn callers_heard_to_end(&mut self, target: MediaTarget, media: &str) {
-        for key in self.listeners(target) {
-            let Some(call) = self.calls.active.get_mut(key) else {
-                continue;
-            };
-            let heard = call
-                .record
-                .heard
-                .iter_mut()
-                .rev()
-                .find(|heard| heard.media == media && !heard.to_end);
-            // Who came into the bridge in the middle of it has not heard it.
-            let Some(heard) = heard else { continue };
-            heard.to_end = true;
-            self.call_cue(key, Cue::Heard, Some(media));
-        }
-    }
-
     pub(crate) fn call_bridged(&mut self, key: CallKey, entered: bool) {
-        if entered && let Some(call) = self.calls.active.get_mut(key) {
-            call.record.bridged += 1;
+        if let Some(call) = self.calls.known.get_mut(key) {
+            call.record.bridged += u32::from(entered);
+            call.record.in_bridge = entered;
         }
-        self.call_cue(
-            key,
-            if entered {
-                Cue::Bridged
-            } else {
-                Cue::Unbridged
-            },
-            None,
-        );
+        let cue = if entered {
+            Cue::Bridged
+        } else {
+            Cue::Unbridged
+        };
+        self.call_cue(key, cue, None);
     }
 
-    /// A digit of the caller reached Asterisk, where an application was told of it or not.
+    /// A digit of the phone reached Asterisk, where an application was told of it or not.
     pub(crate) fn call_digit(&mut self, key: CallKey, digit: char, taken: bool) {
-        if let Some(call) = self.calls.active.get_mut(key).filter(|_| taken) {
+        if let Some(call) = self.calls.known.get_mut(key).filter(|_| taken) {
             call.record.digits_taken.push(digit);
         }
     }
 
     pub(crate) fn call_hung_up(&mut self, key: CallKey, by: HangupParty) {
-        if let Some(call) = self.calls.active.get_mut(key) {
+        if let Some(call) = self.calls.known.get_mut(key) {
             call.record.hung_up_by.get_or_insert(by);
         }
     }
 
     pub(crate) fn call_ended(&mut self, key: CallKey, cause: u16) {
-        let Some(mut call) = self.calls.active.remove(key) else {
+        let now = self.now.millis();
+        let Some(call) = self.calls.known.get_mut(key).filter(|call| !call.is_over()) else {
             return;
         };
         for timer in call.timers.drain(..) {
             self.timers.cancel(Some(timer));
         }
-        let mut record = call.record;
+        self.timers.cancel(call.patience.take());
+        self.timers.cancel(call.talks_until.take());
+        call.channel = None;
+        let record = &mut call.record;
+        for heard in &mut record.heard {
+            heard.until_ms.get_or_insert(now);
+        }
+        record.in_bridge = false;
         record.cause = Some(cause);
-        record.ended_at_ms = Some(self.now.millis());
+        record.ended_at_ms = Some(now);
         record.hung_up_by.get_or_insert(HangupParty::Dialplan);
-        let totals = &mut self.calls.totals;
+        let (held, called) = (call.held, call.is_called());
+        self.call_changed(key);
+        if called {
+            if !held {
+                self.call_missed(key);
+            }
+            return;
+        }
+        let record = if held {
+            self.calls.known.get(key).map(|call| call.record.clone())
+        } else {
+            self.calls.known.remove(key).map(|call| call.record)
+        };
+        if let Some(record) = record {
+            self.calls.count_ended(record);
+        }
+    }
+
+    /// Nobody has taken a received call in hand: it can still be, for a while.
+    fn call_missed(&mut self, key: CallKey) {
+        self.calls.missed.push_back(key);
+        while self.calls.missed.len() > MAX_MISSED {
+            let oldest = self.calls.missed.pop_front();
+            if let Some(oldest) = oldest
+                && self.calls.known.get(oldest).is_some_and(|call| !call.held)
+            {
+                self.calls.known.remove(oldest);
+            }
+        }
+    }
+}
+
+impl Calls {
+    fn count_ended(&mut self, record: CallRecord) {
+        let totals = &mut self.totals;
+        totals.active -= 1;
         totals.ended += 1;
         totals.answered += u64::from(record.answered_at_ms.is_some());
         totals.lost += u64::from(record.answered_at_ms.is_none());
@@ -375,11 +405,11 @@ impl World {
         totals.bridged += u64::from(record.bridged > 0);
         totals.hung_up_by_application +=
             u64::from(record.hung_up_by == Some(HangupParty::Application));
-        if self.calls.ended.len() >= self.calls.kept {
-            self.calls.ended.pop_front();
+        if self.ended.len() >= self.kept {
+            self.ended.pop_front();
         }
-        if self.calls.kept > 0 {
-            self.calls.ended.push_back(record);
+        if self.kept > 0 {
+            self.ended.push_back(record);
         }
     }
 }

@@ -168,6 +168,8 @@ pub(crate) struct Channel {
     pub(crate) ending: bool,
     /// Since when the far end sends audio.
     pub(crate) audible_since: Option<SimTime>,
+    /// Whether somebody talks at the far end.
+    pub(crate) talking: bool,
 }
 
 impl Channel {
@@ -213,6 +215,7 @@ impl Channel {
             tech_cause: None,
             ending: false,
             audible_since: None,
+            talking: false,
         }
     }
 

@@ -34,7 +34,6 @@ impl World {
 
     /// Answers a channel; the other half learns it.
     pub(crate) fn answer_channel(&mut self, key: ChannelKey) {
-        let now = self.now;
         let Some(channel) = self
             .channels
             .get_mut(key)
@@ -44,8 +43,11 @@ impl World {
         };
         channel.state = State::Up;
         if matches!(channel.tech, Tech::Sip { .. }) {
-            channel.audible_since = Some(now);
+            self.phone_sends_audio(key);
         }
+        let Some(channel) = self.channels.get(key) else {
+            return;
+        };
         let (peer, call) = (channel.peer(), channel.call());
         self.tell_channel_plain(key, "ChannelStateChange");
         self.tell_device_of(key, "INUSE");

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use super::{
     Timer, World,
-    channel::{ChannelKey, Dialing, Run, State, Tech, Then},
+    call_record::HangupParty,
+    channel::{Channel, ChannelKey, Dialing, Run, State, Tech, Then},
     options::Outcome as PhoneOutcome,
     originate::Endpoint,
 };
@@ -56,14 +57,17 @@ impl World {
                 self.run_dialplan(far, context, exten, 1);
             }
             (Endpoint::Sip { name }, _) => {
-                let phone = self.options.phones.get(name).cloned();
-                let first = phone.and_then(|phone| match (phone.rings_after, phone.outcome) {
-                    (Some(after), _) => Some(after),
-                    (None, PhoneOutcome::Answers(after) | PhoneOutcome::Refuses(_, after)) => {
-                        Some(after)
-                    }
-                    (None, PhoneOutcome::Silent) => None,
-                });
+                self.call_comes(key, name);
+                let first =
+                    self.phone_of(key)
+                        .and_then(|phone| match (phone.rings_after, phone.outcome) {
+                            (Some(after), _) => Some(after),
+                            (
+                                None,
+                                PhoneOutcome::Answers(after) | PhoneOutcome::Refuses(_, after),
+                            ) => Some(after),
+                            (None, PhoneOutcome::Silent) => None,
+                        });
                 self.set_phone_timer(key, first);
             }
             _ => {}
@@ -86,10 +90,7 @@ impl World {
         let Some(channel) = self.channels.get(key) else {
             return;
         };
-        let Tech::Sip { endpoint, .. } = &channel.tech else {
-            return;
-        };
-        let Some(phone) = self.options.phones.get(endpoint).cloned() else {
+        let Some(phone) = self.phone_of(key) else {
             return;
         };
         if channel.state == State::Down && phone.rings_after.is_some() {
@@ -106,7 +107,12 @@ impl World {
         }
         match phone.outcome {
             PhoneOutcome::Answers(_) => self.called_party_answers(key),
-            PhoneOutcome::Refuses(cause, _) => self.called_party_refuses(key, cause),
+            PhoneOutcome::Refuses(cause, _) => {
+                if let Some(call) = self.channels.get(key).and_then(Channel::call) {
+                    self.call_hung_up(call, HangupParty::Called);
+                }
+                self.called_party_refuses(key, cause);
+            }
             PhoneOutcome::Silent => {}
         }
     }
@@ -160,9 +166,13 @@ impl World {
             return;
         };
         channel.state = State::Up;
-        let dialing = channel.dialing.take();
+        let (dialing, call) = (channel.dialing.take(), channel.call());
         self.tell_channel_plain(key, "ChannelStateChange");
         self.tell_device_of(key, "INUSE");
+        if let Some(call) = call {
+            self.phone_sends_audio(key);
+            self.call_answered(call);
+        }
         let Some(dialing) = dialing else { return };
         self.timers.cancel(dialing.timeout);
         self.timers.cancel(dialing.phone);
@@ -243,8 +253,12 @@ impl World {
             return;
         };
         channel.cause = 19;
+        let call = channel.call();
         let stays = matches!(channel.run, Run::Stasis { .. });
         self.drop_dialing(key);
+        if let Some(call) = call {
+            self.call_hung_up(call, HangupParty::GaveUp);
+        }
         if stays {
             self.tell_hangup_request(key, Some(32), true);
         }

@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use super::{
     World,
+    call_record::HangupParty,
     channel::{ChannelKey, Dialing, Run, Tech, Then},
     params::Params,
     reply::{Outcome, no_content, refuse, refuse_as},
-    script::HangupParty,
 };
 
 /// The cause of a hangup that an application asks for; the real one is in `ChannelDestroyed`.
@@ -212,18 +212,19 @@ impl World {
         });
     }
 
-    /// The far side of a SIP channel hangs up.
-    pub(crate) fn far_side_hangs_up(&mut self, key: ChannelKey) {
+    /// The far side of a SIP channel hangs up, with a cause if it names one.
+    pub(crate) fn far_side_hangs_up(&mut self, key: ChannelKey, cause: Option<u16>) {
         let Some(channel) = self.channels.get_mut(key) else {
             return;
         };
         let answered = channel.state == super::channel::State::Up;
         if answered {
-            channel.cause = 16;
-            self.tell_hangup_request(key, None, false);
+            channel.cause = cause.unwrap_or(16);
+            self.tell_hangup_request(key, cause, false);
         } else {
-            (channel.cause, channel.tech_cause) = (127, Some(487));
-            self.tell_hangup_request(key, Some(127), false);
+            let cause = cause.unwrap_or(127);
+            (channel.cause, channel.tech_cause) = (cause, Some(487));
+            self.tell_hangup_request(key, Some(cause), false);
         }
         self.end_channel(key);
     }

@@ -10,6 +10,7 @@ mod application;
 mod arena;
 mod bridge;
 mod bridge_ops;
+mod call_record;
 mod caller;
 mod channel;
 mod control;
@@ -19,18 +20,21 @@ mod directory;
 mod dispatch;
 mod events;
 mod hangup;
+mod hearing;
 mod json;
 mod members;
 mod options;
 mod originate;
 mod params;
 mod pbx;
+mod phone;
 mod playback;
 mod queue;
 mod recording;
 mod reply;
 mod script;
 mod sounds;
+mod speech;
 mod stasis;
 mod stored;
 mod system;
@@ -47,14 +51,17 @@ use ari_core::{Request, Response};
 
 pub use self::{
     application::SessionId,
+    call_record::{CallRecord, CallTotals, HangupParty, Heard},
     dialplan::{Dialplan, DialplanError},
     events::Delivery,
     options::{Outcome as PhoneOutcome, Phone, WorldOptions},
+    phone::CallId,
     reply::{Reply, Ticket},
-    script::{CallRecord, CallScript, CallTotals, Cue, HangupParty, Heard, Step},
+    script::{Act, ActError, CallScript, Cue, Step},
     time::SimTime,
 };
 
+pub(crate) use self::hangup::cause_text;
 use self::{
     application::{AppKey, Application},
     arena::Arena,

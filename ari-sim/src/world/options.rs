@@ -139,6 +139,17 @@ impl WorldOptions {
         self
     }
 
+    /// The same with an extension in the context `default` that does this, as in `Stasis(ivr,sales)`, and then
+    /// hangs up.
+    #[must_use]
+    pub fn extension(mut self, name: &str, call: &str) -> Self {
+        let mut dialplan = Dialplan::default();
+        dialplan.extension("default", name, 1, call);
+        dialplan.extension("default", name, 2, "Hangup()");
+        self.dialplan.add(dialplan);
+        self
+    }
+
     /// The same with the extensions of `dialplan` added.
     #[must_use]
     pub fn dialplan(mut self, dialplan: Dialplan) -> Self {

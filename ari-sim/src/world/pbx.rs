@@ -6,6 +6,7 @@ use super::{
     Timer, World,
     channel::{ChannelKey, Run, State},
     dialplan::{Step, substitute},
+    events::MediaTarget,
 };
 
 /// Priorities that may follow each other without time passing; more is a loop.
@@ -67,6 +68,10 @@ impl World {
             return;
         }
         if played {
+            let files = channel.place.data.clone();
+            for name in files.split(['&', ',']) {
+                self.callers_heard_to_end(MediaTarget::Channel(key), &format!("sound:{name}"));
+            }
             self.write_variable(key, "PLAYBACKSTATUS", Some("SUCCESS"), false);
         }
         if let Some(channel) = self.channels.get_mut(key) {
@@ -171,6 +176,9 @@ impl World {
             }
             "Playback" => {
                 self.start_dialplan_audio(key);
+                for name in data.split(['&', ',']) {
+                    self.callers_hear(MediaTarget::Channel(key), &format!("sound:{name}"));
+                }
                 let total = data
                     .split(['&', ','])
                     .filter_map(|name| self.options.sounds.get(name))

@@ -327,6 +327,7 @@ impl World {
 
     /// Goes on to the next item, or ends; says whether there is a next one.
     fn next_item(&mut self, key: PlaybackKey, played: bool) -> bool {
+        self.stop_hearing(key);
         let Some(playback) = self.playbacks.get_mut(key) else {
             return false;
         };
@@ -348,7 +349,18 @@ impl World {
         self.drop_playback(key);
     }
 
+    /// What plays is not heard any more, if it was heard at all.
+    fn stop_hearing(&mut self, key: PlaybackKey) {
+        if let Some(playback) = self.playbacks.get(key)
+            && playback.state != State::Queued
+        {
+            let (target, uri) = (playback.target, playback.media().to_owned());
+            self.callers_stop_hearing(target, &uri, false);
+        }
+    }
+
     pub(crate) fn drop_playback(&mut self, key: PlaybackKey) {
+        self.stop_hearing(key);
         let Some(playback) = self.playbacks.remove(key) else {
             return;
         };

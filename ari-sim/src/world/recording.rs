@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use super::{
     Timer, World,
     arena::Key,
-    channel::ChannelKey,
+    channel::{ChannelKey, Tech},
     events::MediaTarget,
     json::{Json, object},
     params::Params,
@@ -53,7 +53,11 @@ pub(crate) struct Recording {
     /// How much audio it has, and since when audio comes in.
     heard: Duration,
     hears_since: Option<SimTime>,
+    /// How much of it is silence, and since when nobody talks.
+    silence: Duration,
+    silent_since: Option<SimTime>,
     duration: Option<u64>,
+    talking: u64,
     cause: Option<&'static str>,
     timer: Option<TimerKey>,
 }
@@ -68,6 +72,15 @@ impl Recording {
         if let Some(since) = self.hears_since.take() {
             self.heard += now.since(since);
         }
+        self.end_silence(now);
+    }
+
+    /// Counts the silence until now; gives how long it lasted.
+    fn end_silence(&mut self, now: SimTime) -> Duration {
+        let since = self.silent_since.take();
+        let lasted = since.map_or(Duration::ZERO, |since| now.since(since));
+        self.silence += lasted;
+        lasted
     }
 
     fn write(&self, json: &mut Json) {
@@ -88,8 +101,8 @@ impl Recording {
         if let Some(duration) = self.duration {
             json.plain("duration", duration);
             if self.max_silence.is_some() {
-                json.plain("talking_duration", duration)
-                    .plain("silence_duration", 0);
+                json.plain("talking_duration", self.talking)
+                    .plain("silence_duration", duration.saturating_sub(self.talking));
             }
         }
     }
@@ -204,7 +217,10 @@ impl World {
             since: self.now,
             heard: Duration::ZERO,
             hears_since: None,
+            silence: Duration::ZERO,
+            silent_since: None,
             duration: None,
+            talking: 0,
             cause: None,
             timer: None,
         };
@@ -237,7 +253,7 @@ impl World {
         let Some(target) = self.recordings.get(key).map(|recording| recording.target) else {
             return false;
         };
-        let audible = self.is_audible(target);
+        let (audible, talks) = (self.is_audible(target), self.is_talking(target));
         let beep = self.options.sounds.get("beep").copied().unwrap_or_default();
         let now = self.now;
         let Some(recording) = self.recordings.get_mut(key) else {
@@ -246,6 +262,7 @@ impl World {
         recording.state = State::Recording;
         recording.since = if recording.beep { now + beep } else { now };
         recording.hears_since = audible.then_some(recording.since);
+        recording.silent_since = recording.hears_since.filter(|_| !talks);
         let no_file = recording
             .name
             .split('/')
@@ -272,10 +289,13 @@ impl World {
                 Some(since) => since.max(recording.since) + limit.saturating_sub(recording.heard),
                 None => recording.since.max(now) + limit.max(SILENT_END),
             });
-        let silent = recording
-            .max_silence
-            .filter(|_| recording.hears_since.is_none());
-        let by_silence = silent.map(|limit| recording.since.max(now) + limit.max(SILENT_END));
+        let by_silence = match (recording.max_silence, recording.hears_since) {
+            (None, _) => None,
+            (Some(limit), None) => Some(recording.since.max(now) + limit.max(SILENT_END)),
+            (Some(limit), Some(_)) => recording
+                .silent_since
+                .map(|since| since.max(recording.since) + limit),
+        };
         let end = by_length.into_iter().chain(by_silence).min();
         let old = recording.timer.take();
         self.timers.cancel(old);
@@ -285,9 +305,8 @@ impl World {
         }
     }
 
-    /// Audio begins, or ends, to come in from the far side of a channel.
-    pub(crate) fn far_side_audible(&mut self, channel: ChannelKey, audible: bool) {
-        let now = self.now;
+    /// What records the far side of a channel, alone or in a bridge.
+    fn recordings_of(&self, channel: ChannelKey) -> Vec<RecordingKey> {
         let data = self.channels.get(channel);
         let mut keys = match data.and_then(|data| data.doing) {
             Some(Doing::Recording(recording)) => vec![recording],
@@ -299,7 +318,37 @@ impl World {
         {
             keys.extend(bridge.recorders.iter().map(|(key, _)| *key));
         }
-        for key in keys {
+        keys
+    }
+
+    /// Somebody at the far side of a channel begins to talk, or falls silent.
+    pub(crate) fn recordings_hear_talking(&mut self, channel: ChannelKey) {
+        let now = self.now;
+        for key in self.recordings_of(channel) {
+            let target = self.recordings.get(key).map(|recording| recording.target);
+            let talks = target.is_some_and(|target| self.is_talking(target));
+            let Some(recording) = self
+                .recordings
+                .get_mut(key)
+                .filter(|known| known.hears_since.is_some())
+            else {
+                continue;
+            };
+            if talks {
+                recording.end_silence(now);
+            } else {
+                recording.silent_since.get_or_insert(now);
+            }
+            self.set_recording_timer(key);
+        }
+    }
+
+    /// Audio begins, or ends, to come in from the far side of a channel.
+    pub(crate) fn far_side_audible(&mut self, channel: ChannelKey, audible: bool) {
+        let now = self.now;
+        for key in self.recordings_of(channel) {
+            let target = self.recordings.get(key).map(|recording| recording.target);
+            let talks = target.is_some_and(|target| self.is_talking(target));
             let Some(recording) = self
                 .recordings
                 .get_mut(key)
@@ -309,6 +358,9 @@ impl World {
             };
             if audible {
                 recording.hears_since.get_or_insert(now);
+                if !talks {
+                    recording.silent_since.get_or_insert(now);
+                }
             } else {
                 recording.pause_hearing(now);
             }
@@ -328,6 +380,24 @@ impl World {
                 .bridges
                 .get(key)
                 .is_some_and(|bridge| bridge.members.iter().any(|key| audible(*key))),
+        }
+    }
+
+    /// Whether somebody talks: at a phone, or as audio of a dialplan, which is never silent.
+    fn is_talking(&self, target: MediaTarget) -> bool {
+        let talks = |key| {
+            let channel = self.channels.get(key);
+            channel.is_some_and(|channel| match channel.tech {
+                Tech::Local { .. } => channel.audible_since.is_some(),
+                Tech::Sip { .. } => channel.talking,
+            })
+        };
+        match target {
+            MediaTarget::Channel(key) => talks(key),
+            MediaTarget::Bridge(key) => self
+                .bridges
+                .get(key)
+                .is_some_and(|bridge| bridge.members.iter().any(|key| talks(*key))),
         }
     }
 
@@ -355,8 +425,14 @@ impl World {
         let Some(recording) = self.recordings.get_mut(key) else {
             return;
         };
+        let trailing = recording.end_silence(now);
         recording.pause_hearing(now);
-        let length = recording.heard;
+        let mut length = recording.heard;
+        if recording.max_silence.is_some() {
+            // The silence at the end is cut off.
+            recording.talking = length.saturating_sub(recording.silence).as_secs();
+            length = length.saturating_sub(trailing);
+        }
         let before = if recording.append {
             self.stored.get(&*recording.name)
         } else {
@@ -457,10 +533,9 @@ impl World {
     pub(crate) fn pause_live(&mut self, params: Params<'_>, pause: bool) -> Outcome {
         let key = self.live(params)?;
         let now = self.now;
-        let audible = self
-            .recordings
-            .get(key)
-            .is_some_and(|recording| self.is_audible(recording.target));
+        let target = self.recordings.get(key).map(|recording| recording.target);
+        let audible = target.is_some_and(|target| self.is_audible(target));
+        let talks = target.is_some_and(|target| self.is_talking(target));
         if let Some(recording) = self
             .recordings
             .get_mut(key)
@@ -472,6 +547,7 @@ impl World {
             } else {
                 recording.state = State::Recording;
                 recording.hears_since = audible.then_some(now);
+                recording.silent_since = recording.hears_since.filter(|_| !talks);
             }
             self.set_recording_timer(key);
         }

@@ -1,18 +1,25 @@
-//! Scripted callers: what they do, and what they saw.
+//! What is done at a phone, and when: by a script, or by hand.
 
-use std::time::Duration;
+use std::{fmt, time::Duration};
 
 use serde::{Deserialize, Serialize};
+
+/// How long a digit is pressed, and how long it is until the next, unless it is said otherwise.
+pub(crate) const DIGIT: Duration = Duration::from_millis(100);
 
 /// What a caller does, from the call to the end of it.
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct CallScript {
-    /// Stasis application that the dialplan sends the call to.
+    /// Stasis application that the call goes straight to.
     pub application: String,
-    /// Arguments of `Stasis()`.
+    /// Arguments of `Stasis()`, where it goes straight to an application.
     pub args: Vec<String>,
+    /// Extension of the dialplan that is called; empty where it goes straight to an application.
+    pub extension: String,
+    /// Context of the extension.
+    pub context: String,
     /// Caller id, as in `"Ann" <5551>`.
     pub caller_id: String,
     /// Name of the SIP endpoint that the call comes from.
@@ -32,6 +39,8 @@ impl Default for CallScript {
         Self {
             application: String::new(),
             args: Vec::new(),
+            extension: String::new(),
+            context: "default".to_owned(),
             caller_id: "\"Caller\" <7001>".to_owned(),
             endpoint: "phone".to_owned(),
             give_up_after: Duration::from_secs(30),
@@ -46,6 +55,14 @@ impl CallScript {
     pub fn new(application: impl Into<String>) -> Self {
         Self {
             application: application.into(),
+            ..Self::default()
+        }
+    }
+
+    /// A caller of this extension of the dialplan who waits to be hung up.
+    pub fn to_extension(extension: impl Into<String>) -> Self {
+        Self {
+            extension: extension.into(),
             ..Self::default()
         }
     }
@@ -71,34 +88,59 @@ impl CallScript {
         self
     }
 
+    /// The same with one more step.
+    #[must_use]
+    pub fn step(mut self, step: Step) -> Self {
+        self.steps.push(step);
+        self
+    }
+
     /// The same who presses digits so long after a cue.
     #[must_use]
-    pub fn press(mut self, on: Cue, after: Duration, digits: impl Into<String>) -> Self {
-        self.steps.push(Step {
-            on,
-            media: None,
-            after,
+    pub fn press(self, on: Cue, after: Duration, digits: impl Into<String>) -> Self {
+        self.step(Step {
             press: Some(digits.into()),
-            hang_up: false,
-        });
-        self
+            ..Step::new(on, after)
+        })
     }
 
     /// The same who hangs up so long after a cue.
     #[must_use]
-    pub fn hang_up(mut self, on: Cue, after: Duration) -> Self {
-        self.steps.push(Step {
-            on,
-            media: None,
-            after,
-            press: None,
+    pub fn hang_up(self, on: Cue, after: Duration) -> Self {
+        self.step(Step {
             hang_up: true,
-        });
-        self
+            ..Step::new(on, after)
+        })
+    }
+
+    /// Whether the call can be placed as it stands.
+    ///
+    /// # Errors
+    /// What is wrong with it, for who wrote it.
+    pub fn check(&self) -> Result<(), String> {
+        match (self.application.is_empty(), self.extension.is_empty()) {
+            (true, true) => {
+                return Err("script.application or script.extension must be given".into());
+            }
+            (false, false) => {
+                return Err("script.application and script.extension cannot both be given".into());
+            }
+            _ => {}
+        }
+        let digits = self.steps.iter().filter_map(|step| step.press.as_deref());
+        match digits.flat_map(str::chars).find(|digit| !is_digit(*digit)) {
+            Some(other) => Err(format!("no phone has the digit {other:?}: 0-9, *, #, A-D")),
+            None => Ok(()),
+        }
     }
 }
 
-/// One thing that a caller does, when something happens.
+/// Whether it is one of the sixteen digits that DTMF has.
+pub(crate) const fn is_digit(digit: char) -> bool {
+    matches!(digit, '0'..='9' | '*' | '#' | 'A'..='D' | 'a'..='d')
+}
+
+/// What is done at the phone when something happens.
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
 #[serde(deny_unknown_fields)]
 pub struct Step {
@@ -113,13 +155,118 @@ pub struct Step {
     /// Digits to be pressed.
     #[serde(default)]
     pub press: Option<String>,
+    /// How long each digit is pressed.
+    #[serde(default = "digit", rename = "digit_ms", with = "millis")]
+    pub digit: Duration,
+    /// How long it is from one digit to the next.
+    #[serde(default = "digit", rename = "pause_ms", with = "millis")]
+    pub pause: Duration,
+    /// How long to talk.
+    #[serde(default, rename = "talk_ms", with = "millis")]
+    pub talk: Duration,
+    /// Whether to put the other side on hold (`true`), or to come back to it.
+    #[serde(default)]
+    pub hold: Option<bool>,
     /// Whether to hang up.
     #[serde(default)]
     pub hang_up: bool,
+    /// Cause of that hangup.
+    #[serde(default)]
+    pub cause: Option<u16>,
 }
 
+const fn digit() -> Duration {
+    DIGIT
+}
+
+impl Step {
+    /// A step that does nothing yet.
+    pub const fn new(on: Cue, after: Duration) -> Self {
+        Self {
+            on,
+            media: None,
+            after,
+            press: None,
+            digit: DIGIT,
+            pause: DIGIT,
+            talk: Duration::ZERO,
+            hold: None,
+            hang_up: false,
+            cause: None,
+        }
+    }
+
+    /// What is done, one after the other.
+    pub(crate) fn acts(&self) -> Vec<Act> {
+        let press = self.press.as_ref().map(|digits| Act::Press {
+            digits: digits.clone(),
+            digit: self.digit,
+            pause: self.pause,
+        });
+        let talk = (!self.talk.is_zero()).then_some(Act::Talk(Some(self.talk)));
+        let hold = self
+            .hold
+            .map(|hold| if hold { Act::Hold } else { Act::Unhold });
+        let hang_up = self.hang_up.then_some(Act::HangUp(self.cause));
+        [press, talk, hold, hang_up].into_iter().flatten().collect()
+    }
+}
+
+/// Something that is done at a phone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Act {
+    /// Digits are pressed, each for so long, with so long a pause between them. Digits that are still being
+    /// pressed come first.
+    Press {
+        /// The digits.
+        digits: String,
+        /// How long each is pressed.
+        digit: Duration,
+        /// How long it is from one to the next.
+        pause: Duration,
+    },
+    /// Somebody talks, for so long or until they fall silent.
+    Talk(Option<Duration>),
+    /// Nobody talks any more.
+    FallSilent,
+    /// The other side is put on hold.
+    Hold,
+    /// The other side is taken from hold.
+    Unhold,
+    /// The call is answered, where the phone was called.
+    Answer,
+    /// The call is hung up, or refused where the phone was called and has not answered. With a cause it is that
+    /// one; without, what a phone says by itself.
+    HangUp(Option<u16>),
+}
+
+/// Why something cannot be done at a phone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ActError {
+    /// The call is over, or was let go.
+    Over,
+    /// Only the side that was called answers.
+    NotCalled,
+    /// No phone has this digit.
+    NoDigit(char),
+}
+
+impl fmt::Display for ActError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Over => f.write_str("the call is over"),
+            Self::NotCalled => f.write_str("only the side that was called can answer"),
+            Self::NoDigit(digit) => write!(f, "no phone has the digit {digit:?}"),
+        }
+    }
+}
+
+impl std::error::Error for ActError {}
+
 /// What a caller waits for.
-#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Deserialize, Serialize, PartialEq, Eq)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Cue {
@@ -135,95 +282,6 @@ pub enum Cue {
     Bridged,
     /// The channel left a bridge.
     Unbridged,
-}
-
-/// Who ended a call.
-#[derive(Clone, Copy, Debug, Serialize, PartialEq, Eq)]
-#[serde(rename_all = "snake_case")]
-#[non_exhaustive]
-pub enum HangupParty {
-    /// An application, by a request.
-    Application,
-    /// The caller, by a step of the script.
-    Caller,
-    /// The caller, because nobody answered.
-    GaveUp,
-    /// The caller, because the call lasted too long.
-    Limit,
-    /// Asterisk: nobody took the call, or the dialplan was over.
-    Dialplan,
-}
-
-/// Something that a caller heard.
-#[derive(Clone, Debug, Serialize, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Heard {
-    /// Media URI.
-    pub media: String,
-    /// When it began, in milliseconds of the world.
-    pub at_ms: u64,
-    /// Whether it was heard to its end.
-    pub to_end: bool,
-}
-
-/// What became of one call, from the caller's side.
-#[derive(Clone, Debug, Default, Serialize, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct CallRecord {
-    /// Number of the call in this world, from 1.
-    pub number: u64,
-    /// Id of the channel.
-    pub channel_id: String,
-    /// Application that it was for.
-    pub application: String,
-    /// When it was placed, in milliseconds of the world.
-    pub placed_at_ms: u64,
-    /// When it was answered.
-    pub answered_at_ms: Option<u64>,
-    /// How often an answer was requested, by anybody.
-    pub answers: u32,
-    /// How often something was requested to be played to the channel.
-    pub plays: u32,
-    /// How many of these came while something else was being played.
-    pub overlaps: u32,
-    /// What was heard.
-    pub heard: Vec<Heard>,
-    /// Digits that the caller pressed.
-    pub digits_pressed: String,
-    /// Those of them that a connected application was told of.
-    pub digits_taken: String,
-    /// How often the channel entered a bridge.
-    pub bridged: u32,
-    /// Who ended it.
-    pub hung_up_by: Option<HangupParty>,
-    /// Cause of the hangup.
-    pub cause: Option<u16>,
-    /// When it ended.
-    pub ended_at_ms: Option<u64>,
-}
-
-/// What became of all calls.
-#[derive(Clone, Copy, Debug, Default, Serialize, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct CallTotals {
-    /// Calls that were placed.
-    pub placed: u64,
-    /// Calls that are still to be placed.
-    pub waiting: u64,
-    /// Calls that go on.
-    pub active: u64,
-    /// Calls that ended.
-    pub ended: u64,
-    /// Ended calls that were answered.
-    pub answered: u64,
-    /// Ended calls for which more than one answer was requested.
-    pub answered_twice: u64,
-    /// Ended calls that nobody answered.
-    pub lost: u64,
-    /// Ended calls that were in a bridge.
-    pub bridged: u64,
-    /// Ended calls that the application hung up.
-    pub hung_up_by_application: u64,
 }
 
 mod millis {
@@ -248,14 +306,33 @@ mod tests {
             "application": "welcome",
             "give_up_after_ms": 5000,
             "steps": [
-                {"on": "heard", "media": "sound:hello-world", "after_ms": 100, "press": "5"},
-                {"on": "bridged", "hang_up": true}
+                {"on": "heard", "media": "sound:hello-world", "after_ms": 100, "press": "5", "digit_ms": 80},
+                {"on": "bridged", "talk_ms": 2000, "hang_up": true, "cause": 17}
             ]
         }))
         .unwrap();
+        assert_eq!(script.check(), Ok(()));
         assert_eq!(script.give_up_after, Duration::from_secs(5));
-        assert_eq!(script.steps[0].press.as_deref(), Some("5"));
+        let press = Act::Press {
+            digits: "5".to_owned(),
+            digit: Duration::from_millis(80),
+            pause: DIGIT,
+        };
+        assert_eq!(script.steps[0].acts(), [press]);
         assert_eq!(script.steps[1].on, Cue::Bridged);
+        let talk = Act::Talk(Some(Duration::from_secs(2)));
+        assert_eq!(script.steps[1].acts(), [talk, Act::HangUp(Some(17))]);
         assert!(serde_json::from_str::<CallScript>(r#"{"aplication":"x"}"#).is_err());
+    }
+
+    #[test]
+    fn a_script_that_nobody_can_follow_is_refused() {
+        let refusal = |script: CallScript| script.check().unwrap_err();
+        assert!(refusal(CallScript::default()).contains("must be given"));
+        let mut both = CallScript::new("welcome");
+        both.extension = "1000".to_owned();
+        assert!(refusal(both).contains("both"));
+        let digits = CallScript::new("welcome").press(Cue::Placed, Duration::ZERO, "1x");
+        assert!(refusal(digits).contains("'x'"));
     }
 }
