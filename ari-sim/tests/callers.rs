@@ -172,20 +172,16 @@ async fn phones_answer_refuse_and_ring_as_they_are_set() {
     let bob = simulator.endpoint("PJSIP/bob");
     let expected = |cause| (HangupParty::Called, cause, false);
     let refusals: [(&dyn Fn(), _, _); 5] = [
-        (&|| drop(bob.busy()), expected(17), Duration::ZERO),
-        (&|| drop(bob.rejects(21)), expected(21), Duration::ZERO),
+        (&|| bob.busy(), expected(17), Duration::ZERO),
+        (&|| bob.rejects(21), expected(21), Duration::ZERO),
+        (&|| bob.rings_for(4 * SECOND), expected(19), 4 * SECOND),
         (
-            &|| drop(bob.rings_for(4 * SECOND)),
-            expected(19),
-            4 * SECOND,
-        ),
-        (
-            &|| drop(bob.does_not_answer()),
+            &|| bob.does_not_answer(),
             (HangupParty::GaveUp, 19, false),
             10 * SECOND,
         ),
         (
-            &|| drop(bob.answers_after(SECOND)),
+            &|| bob.answers_after(SECOND),
             (HangupParty::Application, 16, true),
             SECOND,
         ),
@@ -330,7 +326,8 @@ async fn keys_take_their_time_and_come_one_after_the_other() {
     let slow = alice.press("12").each(SECOND).pause(SECOND / 2);
     // The third waits for the pause after the second.
     let (first, second) = tokio::join!(slow.into_future(), alice.press("3").into_future());
-    (first.unwrap(), second.unwrap());
+    first.unwrap();
+    second.unwrap();
     assert_eq!(before.elapsed(), Duration::from_millis(3_100));
     for expected in ["1", "2", "3"] {
         assert_eq!(digit(&mut events).await.unwrap(), expected);

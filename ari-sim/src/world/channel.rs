@@ -168,8 +168,8 @@ pub(crate) struct Channel {
     pub(crate) ending: bool,
     /// Since when the far end sends audio.
     pub(crate) audible_since: Option<SimTime>,
-    /// Whether somebody talks at the far end.
-    pub(crate) talking: bool,
+    /// Since when somebody talks at the far end.
+    pub(crate) talking_since: Option<SimTime>,
 }
 
 impl Channel {
@@ -215,7 +215,7 @@ impl Channel {
             tech_cause: None,
             ending: false,
             audible_since: None,
-            talking: false,
+            talking_since: None,
         }
     }
 

@@ -58,16 +58,14 @@ impl World {
             }
             (Endpoint::Sip { name }, _) => {
                 self.call_comes(key, name);
-                let first =
-                    self.phone_of(key)
-                        .and_then(|phone| match (phone.rings_after, phone.outcome) {
-                            (Some(after), _) => Some(after),
-                            (
-                                None,
-                                PhoneOutcome::Answers(after) | PhoneOutcome::Refuses(_, after),
-                            ) => Some(after),
-                            (None, PhoneOutcome::Silent) => None,
-                        });
+                let first = self.phone_of(key).and_then(|phone| {
+                    phone.rings_after.or(match phone.outcome {
+                        PhoneOutcome::Answers(after) | PhoneOutcome::Refuses(_, after) => {
+                            Some(after)
+                        }
+                        PhoneOutcome::Silent => None,
+                    })
+                });
                 self.set_phone_timer(key, first);
             }
             _ => {}

@@ -389,7 +389,7 @@ impl World {
             let channel = self.channels.get(key);
             channel.is_some_and(|channel| match channel.tech {
                 Tech::Local { .. } => channel.audible_since.is_some(),
-                Tech::Sip { .. } => channel.talking,
+                Tech::Sip { .. } => channel.talking_since.is_some(),
             })
         };
         match target {

@@ -17,8 +17,13 @@ impl World {
 
     /// Somebody at the far side of a channel talks, or falls silent.
     pub(crate) fn far_side_talks(&mut self, key: ChannelKey, talks: bool) {
+        let now = self.now;
         if let Some(channel) = self.channels.get_mut(key) {
-            channel.talking = talks;
+            if talks {
+                channel.talking_since.get_or_insert(now);
+            } else {
+                channel.talking_since = None;
+            }
             self.recordings_hear_talking(key);
         }
     }

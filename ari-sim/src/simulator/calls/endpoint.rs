@@ -41,38 +41,37 @@ impl Endpoint {
         self
     }
 
-    fn set(&self, phone: Phone) -> &Self {
+    fn set(&self, phone: Phone) {
         self.runtime
             .with_world(|world, _| world.set_phone(self.name.as_str(), phone));
-        self
     }
 
     /// It rings, and answers so long after the call.
-    pub fn answers_after(&self, delay: Duration) -> &Self {
-        self.set(Phone::answers_after(delay))
+    pub fn answers_after(&self, delay: Duration) {
+        self.set(Phone::answers_after(delay));
     }
 
     /// It is busy: it refuses each call at once, with cause 17.
-    pub fn busy(&self) -> &Self {
-        self.set(Phone::busy())
+    pub fn busy(&self) {
+        self.set(Phone::busy());
     }
 
     /// It rings, and refuses each call at once with this cause.
-    pub fn rejects(&self, cause: u16) -> &Self {
-        self.set(Phone::refuses(cause))
+    pub fn rejects(&self, cause: u16) {
+        self.set(Phone::refuses(cause));
     }
 
     /// It rings until the caller gives up, or until somebody who has the [call](Self::next_call) in hand answers.
-    pub fn does_not_answer(&self) -> &Self {
-        self.set(Phone::rings())
+    pub fn does_not_answer(&self) {
+        self.set(Phone::rings());
     }
 
     /// It rings for so long, then says that nobody is there: cause 19.
-    pub fn rings_for(&self, limit: Duration) -> &Self {
+    pub fn rings_for(&self, limit: Duration) {
         self.set(Phone {
             outcome: PhoneOutcome::Refuses(19, limit),
             ..Phone::rings()
-        })
+        });
     }
 
     /// Waits for a call to this phone that nobody has in hand, and takes it in hand.
