@@ -55,6 +55,7 @@ pub(crate) fn key_of(event: &Value, socket: Option<&str>) -> String {
         ["playback", "id"],
         ["recording", "name"],
         ["device_state", "name"],
+        ["endpoint", "resource"],
     ] {
         parts.extend(text(&path));
     }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use ari_core::Timestamp;
 use ari_sim::{
     CallScript, Cue, Phone, WorldOptions,
     world::{Dialplan, PhoneOutcome},
@@ -16,6 +17,9 @@ const FINAL_ANSWER: Duration = Duration::from_millis(305);
 /// The world of a scenario, before anything happens in it.
 pub(crate) fn options(scenario: &Scenario) -> WorldOptions {
     let mut options = WorldOptions::default();
+    if let Some(beginning) = beginning(scenario) {
+        options.beginning = beginning;
+    }
     for (exten, steps) in &scenario.header.dialplan {
         options = options.dialplan(extension(exten, steps));
     }
@@ -31,6 +35,23 @@ pub(crate) fn options(scenario: &Scenario) -> WorldOptions {
         }
     }
     options
+}
+
+/// When the websocket was opened, in milliseconds since 1970: an event arrives a moment after its time.
+fn beginning(scenario: &Scenario) -> Option<i64> {
+    let stamps = scenario.lines.iter().filter_map(|line| {
+        let stamp = line.value["event"]["timestamp"].as_str()?;
+        let stamp: Timestamp = stamp.parse().ok()?;
+        let since = stamp.unix_millis().checked_sub(whole(line.arrived))?;
+        Some(since)
+    });
+    stamps.max()
+}
+
+/// Whole milliseconds.
+fn whole(millis: f64) -> i64 {
+    let elapsed = Duration::try_from_secs_f64(millis / 1_000.0).unwrap_or_default();
+    i64::try_from(elapsed.as_millis()).unwrap_or_default()
 }
 
 fn extension(exten: &str, steps: &[String]) -> Dialplan {

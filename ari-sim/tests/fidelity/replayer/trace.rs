@@ -8,6 +8,9 @@ use serde::{
 };
 use serde_json::{Value, value::RawValue};
 
+/// Longest time that a trace can take, in milliseconds: a day.
+const LONGEST: f64 = 86_400_000.0;
+
 /// A file of a set of traces.
 pub(crate) enum TraceFile {
     /// What a client did in one scenario, and all that Asterisk answered and told.
@@ -115,7 +118,10 @@ pub(crate) fn parse(text: &str, file: &str) -> Result<Option<TraceFile>, String>
 }
 
 fn line(number: usize, value: Value, text: &str) -> Line {
-    let time = |name: &str| value[name].as_f64().filter(|millis| *millis >= 0.0);
+    let time = |name: &str| {
+        let millis = value[name].as_f64()?;
+        Some(millis.clamp(0.0, LONGEST))
+    };
     let arrived = time("t_ms").unwrap_or_default();
     let raw: RawLine<'_> = serde_json::from_str(text).unwrap_or_default();
     let members = raw.event.and_then(|event| members(event.get()));
