@@ -7,14 +7,18 @@ use serde_json::Value;
 use super::{
     World,
     bridge::{Announcer, Bridge, BridgeKey, BridgeKind, Party},
+    channel::ChannelKey,
     events::MediaTarget,
     json::{array, object},
     params::Params,
     playback::PlaybackKey,
-    queue::Job,
-    reply::{Outcome, Refused, Reply, no_content, ok, refuse, refuse_as},
+    queue::Command,
+    reply::{Outcome, Refused, no_content, ok, refuse, refuse_as},
     variables::{Variables, read_settings},
 };
+
+/// How many values a list may have.
+const MAX_CHANNELS: usize = 127;
 
 impl World {
     /// The bridge of a request.
@@ -139,6 +143,9 @@ impl World {
         if ids.is_empty() {
             return Err(refuse(400, "Missing parameter channel"));
         }
+        if ids.len() > MAX_CHANNELS {
+            return Err(refuse(500, "Too many values for channel"));
+        }
         let mut channels = Vec::with_capacity(ids.len());
         for id in &ids {
             let channel = self
@@ -148,31 +155,25 @@ impl World {
                 .ok_or_else(|| refuse(400, "Channel not found"))?;
             channels.push(channel);
         }
-        for (&channel, id) in channels.iter().zip(&ids) {
+        for &channel in &channels {
             let Some(data) = self.channels.get(channel) else {
                 continue;
             };
             if data.stasis().is_none() {
                 return Err(refuse(422, "Channel not in Stasis application"));
             }
-            if matches!(data.doing, Some(super::queue::Doing::Recording(_))) {
-                return Err(refuse(409, &format!("Channel {id} currently recording")));
-            }
         }
-        let (waiting, free): (Vec<_>, Vec<_>) = channels
-            .into_iter()
-            .partition(|channel| self.is_busy(*channel));
-        for channel in free {
-            self.join_bridge(channel, key);
+        // One after the other: the next one waits for what the one before is doing.
+        let first = channels.remove(0);
+        if self.is_recording(first) {
+            return Err(self.currently_recording(first));
         }
-        if waiting.is_empty() {
-            return no_content();
-        }
-        let ticket = self.ticket(waiting.len());
-        for channel in waiting {
-            self.enqueue(channel, Job::Join(key, ticket));
-        }
-        Ok(Reply::Later(ticket))
+        self.ask(first, Command::Join(key, channels))
+    }
+
+    pub(crate) fn currently_recording(&self, key: ChannelKey) -> Refused {
+        let id = self.channels.get(key).map_or("", |channel| &*channel.id);
+        refuse(409, &format!("Channel {id} currently recording"))
     }
 
     pub(crate) fn remove_channels(&mut self, params: Params<'_>) -> Outcome {
@@ -184,6 +185,9 @@ impl World {
             .collect();
         if ids.is_empty() {
             return Err(refuse(400, "Missing parameter channel"));
+        }
+        if ids.len() > MAX_CHANNELS {
+            return Err(refuse(500, "Too many values for channel"));
         }
         let mut channels = Vec::with_capacity(ids.len());
         for id in &ids {
@@ -203,10 +207,8 @@ impl World {
                 return Err(refuse(422, "Channel not in this bridge"));
             }
         }
-        for channel in channels {
-            self.leave_bridge(channel, true);
-        }
-        no_content()
+        let first = channels.remove(0);
+        self.ask(first, Command::Leave(key, channels))
     }
 
     pub(crate) fn start_bridge_music(&mut self, params: Params<'_>) -> Outcome {

@@ -6,9 +6,16 @@ use super::{
     application::AppKey,
     arena::Key,
     bridge::BridgeKey,
+    broadcast::Broadcast,
     caller::CallKey,
+    detect::{TalkDetection, ToneDetection},
+    external::MediaTech,
     json::Json,
+    originate::Endpoint,
     queue::{Doing, Job},
+    snoop::SnoopTech,
+    sound::{Sent, Sound},
+    stasis::Departure,
     time::{SimTime, TimerKey},
     variables::Variables,
 };
@@ -45,33 +52,88 @@ pub(crate) struct Party {
 }
 
 impl Party {
-    /// Reads `"Name" <number>`, `Name <number>` or a number.
+    /// Reads `"Name" <number>`, `Name <number>`, a number or a name.
     pub(crate) fn parse(text: &str) -> Self {
         let text = text.trim();
-        match text.split_once('<') {
-            Some((name, number)) => Self {
-                name: name.trim().trim_matches('"').to_owned(),
-                number: number.trim_end().trim_end_matches('>').to_owned(),
-            },
-            None if text
-                .bytes()
-                .all(|byte| byte.is_ascii_digit() || b"+*#-.() ".contains(&byte)) =>
-            {
-                Self {
-                    name: String::new(),
-                    number: text.to_owned(),
-                }
-            }
-            None => Self {
-                name: text.trim_matches('"').to_owned(),
-                number: String::new(),
-            },
+        let inner = unquoted(text);
+        if let Some((name, number)) = inner.rsplit_once('<') {
+            let number = number.rsplit_once('>').map_or(number, |(number, _)| number);
+            return Self {
+                name: unescaped(unquoted(name.trim())),
+                number: shrunk(number, is_shrinkable(number)),
+            };
+        }
+        let number = shrunk(inner, true);
+        if inner.len() == text.len() && is_number(&number) {
+            return Self {
+                name: String::new(),
+                number,
+            };
+        }
+        Self {
+            name: unescaped(inner),
+            number: String::new(),
         }
     }
 
     pub(crate) const fn is_empty(&self) -> bool {
         self.name.is_empty() && self.number.is_empty()
     }
+}
+
+/// Takes one pair of quotes away.
+fn unquoted(text: &str) -> &str {
+    text.strip_prefix('"')
+        .and_then(|text| text.strip_suffix('"'))
+        .unwrap_or(text)
+}
+
+fn unescaped(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut characters = text.chars();
+    while let Some(character) = characters.next() {
+        match character {
+            '\\' => out.extend(characters.next()),
+            other => out.push(other),
+        }
+    }
+    out
+}
+
+fn is_number(text: &str) -> bool {
+    !text.is_empty()
+        && text
+            .bytes()
+            .all(|byte| byte.is_ascii_digit() || b"*#+".contains(&byte))
+}
+
+fn is_shrinkable(text: &str) -> bool {
+    !text.is_empty()
+        && text
+            .bytes()
+            .all(|byte| byte.is_ascii_digit() || b"*#+()-.".contains(&byte))
+}
+
+/// Takes out of a number what is there only to be read.
+fn shrunk(text: &str, really: bool) -> String {
+    if !really {
+        return text.to_owned();
+    }
+    let last = text.chars().count();
+    let mut depth = 0_i32;
+    let mut out = String::with_capacity(text.len());
+    for (place, character) in (1..).zip(text.chars()) {
+        match character {
+            '[' => depth += 1,
+            ']' => depth -= 1,
+            '-' if depth == 0 => continue,
+            '.' if place < last => continue,
+            '(' | ')' | ' ' => continue,
+            _ => {}
+        }
+        out.push(character);
+    }
+    out
 }
 
 /// Where in the dialplan a channel is, and what it runs there.
@@ -94,6 +156,10 @@ pub(crate) enum Tech {
         endpoint: String,
         call: Option<CallKey>,
     },
+    /// Listens to another channel, and speaks into it.
+    Snoop(SnoopTech),
+    /// Exchanges media with a program outside.
+    Media(MediaTech),
 }
 
 /// What runs a channel.
@@ -168,8 +234,24 @@ pub(crate) struct Channel {
     pub(crate) ending: bool,
     /// Since when the far end sends audio.
     pub(crate) audible_since: Option<SimTime>,
-    /// Since when somebody talks at the far end.
-    pub(crate) talking_since: Option<SimTime>,
+    /// What comes in from the far end, and what Asterisk sends there.
+    pub(crate) hears: Sound,
+    pub(crate) sent: Sent,
+    /// What it calls, where it was created to be dialed later, with the dial string.
+    pub(crate) dials: Option<Box<(Endpoint, String)>>,
+    /// Where it goes when it did what it was asked.
+    pub(crate) departure: Option<Departure>,
+    /// Channels that snoop on it.
+    pub(crate) snoops: Vec<ChannelKey>,
+    /// Media was negotiated before the answer.
+    pub(crate) has_rtp: bool,
+    pub(crate) talk: Option<Box<TalkDetection>>,
+    pub(crate) tone: Option<Box<ToneDetection>>,
+    pub(crate) broadcast: Option<Box<Broadcast>>,
+    /// Its application does the transfers that its phone asks for (`PJSIP_TRANSFER_HANDLING()=ari-only`).
+    pub(crate) transfers_by_application: bool,
+    /// Where its phone asked to be transferred to.
+    pub(crate) refer: Option<String>,
 }
 
 impl Channel {
@@ -215,22 +297,37 @@ impl Channel {
             tech_cause: None,
             ending: false,
             audible_since: None,
-            talking_since: None,
+            hears: Sound::Nothing,
+            sent: Sent::default(),
+            dials: None,
+            departure: None,
+            snoops: Vec::new(),
+            has_rtp: false,
+            talk: None,
+            tone: None,
+            broadcast: None,
+            transfers_by_application: false,
+            refer: None,
         }
     }
 
     pub(crate) const fn peer(&self) -> Option<ChannelKey> {
         match self.tech {
             Tech::Local { peer } => peer,
-            Tech::Sip { .. } => None,
+            _ => None,
         }
     }
 
     pub(crate) const fn call(&self) -> Option<CallKey> {
         match self.tech {
             Tech::Sip { call, .. } => call,
-            Tech::Local { .. } => None,
+            _ => None,
         }
+    }
+
+    /// The name of its technology.
+    pub(crate) fn tech_name(&self) -> &str {
+        self.name.split('/').next().unwrap_or_default()
     }
 
     pub(crate) const fn stasis(&self) -> Option<AppKey> {
@@ -281,5 +378,11 @@ mod tests {
         assert_eq!(Party::parse("Ann Lee <5551>"), party("Ann Lee", "5551"));
         assert_eq!(Party::parse("5551"), party("", "5551"));
         assert_eq!(Party::parse("Ann"), party("Ann", ""));
+        assert_eq!(Party::parse("(555) 12-34"), party("", "5551234"));
+        assert_eq!(Party::parse("Ann <(555)12-34>"), party("Ann", "5551234"));
+        assert_eq!(Party::parse("Ann <bob@host>"), party("Ann", "bob@host"));
+        assert_eq!(Party::parse(r#""5551""#), party("5551", ""));
+        assert_eq!(Party::parse(r#""A \"B\" C" <1>"#), party(r#"A "B" C"#, "1"));
+        assert_eq!(Party::parse("Ann <5551"), party("Ann", "5551"));
     }
 }

@@ -68,7 +68,8 @@ impl World {
                 });
                 self.set_phone_timer(key, first);
             }
-            _ => {}
+            (Endpoint::Media(media), _) => self.call_media(key, media),
+            (Endpoint::Local { .. }, None) => {}
         }
     }
 
@@ -167,8 +168,8 @@ impl World {
         let (dialing, call) = (channel.dialing.take(), channel.call());
         self.tell_channel_plain(key, "ChannelStateChange");
         self.tell_device_of(key, "INUSE");
+        self.phone_is_up(key);
         if let Some(call) = call {
-            self.phone_sends_audio(key);
             self.call_answered(call);
         }
         let Some(dialing) = dialing else { return };

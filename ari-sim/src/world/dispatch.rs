@@ -31,7 +31,7 @@ impl World {
             },
             "events" => match path {
                 "/events/user/{eventName}" => self.user_event(params),
-                "/events/claim" => Self::claim(params),
+                "/events/claim" => self.claim(params),
                 _ => Err(refuse(400, "events are had over a WebSocket")),
             },
             "asterisk" => self.asterisk_operation(request.operation.method, path, params),
@@ -47,6 +47,7 @@ impl World {
             (Method::Get, "/channels") => self.list_channels(),
             (Method::Post, "/channels" | "/channels/{channelId}") => self.originate(params),
             (Method::Post, "/channels/create") => self.create_channel(params),
+            (Method::Post, "/channels/externalMedia") => self.external_media(params),
             (Method::Get, "/channels/{channelId}") => self.get_channel(params),
             (Method::Delete, "/channels/{channelId}") => self.hang_up(params),
             (Method::Post, "/channels/{channelId}/continue") => self.continue_in_dialplan(params),
@@ -59,11 +60,16 @@ impl World {
             (Method::Post | Method::Delete, "/channels/{channelId}/mute") => self.mute(params),
             (
                 Method::Post | Method::Delete,
-                "/channels/{channelId}/ring"
-                | "/channels/{channelId}/hold"
-                | "/channels/{channelId}/moh"
-                | "/channels/{channelId}/silence",
+                "/channels/{channelId}/ring" | "/channels/{channelId}/hold",
             ) => self.without_effect(params),
+            (method, "/channels/{channelId}/moh") => self.music(params, method == Method::Post),
+            (method, "/channels/{channelId}/silence") => {
+                self.silence(params, method == Method::Post)
+            }
+            (
+                Method::Post,
+                "/channels/{channelId}/snoop" | "/channels/{channelId}/snoop/{snoopId}",
+            ) => self.snoop(params),
             (
                 Method::Post,
                 "/channels/{channelId}/play" | "/channels/{channelId}/play/{playbackId}",

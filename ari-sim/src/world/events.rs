@@ -126,7 +126,7 @@ impl World {
     }
 
     /// Who hears of a channel: subscribers once, and once more for each subscription to its endpoint.
-    fn channel_audience(&self, channel: &Channel) -> Vec<AppKey> {
+    pub(crate) fn channel_audience(&self, channel: &Channel) -> Vec<AppKey> {
         let mut audience = channel.watchers.clone();
         audience.extend(
             self.all_channel_apps

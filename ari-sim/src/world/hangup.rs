@@ -5,7 +5,8 @@ use std::sync::Arc;
 use super::{
     World,
     call_record::HangupParty,
-    channel::{ChannelKey, Dialing, Run, Tech, Then},
+    channel::{ChannelKey, Dialing, Tech, Then},
+    detect::scanned,
     params::Params,
     reply::{Outcome, no_content, refuse, refuse_as},
 };
@@ -36,8 +37,13 @@ fn cause_of(reason: &str) -> Option<u16> {
 pub(crate) const fn cause_text(cause: u16) -> &'static str {
     match cause {
         1 => "Unallocated (unassigned) number",
-        2 => "No route to specified transit network",
+        2 => "No route to specified transmit network",
         3 => "No route to destination",
+        5 => "Misdialed trunk prefix",
+        6 => "Channel unacceptable",
+        7 => "Call awarded and being delivered in an established channel",
+        8 => "Pre-empted",
+        14 => "Number ported elsewhere",
         16 => "Normal Clearing",
         17 => "User busy",
         18 => "No user responding",
@@ -45,17 +51,39 @@ pub(crate) const fn cause_text(cause: u16) -> &'static str {
         20 => "Subscriber absent",
         21 => "Call Rejected",
         22 => "Number changed",
+        23 => "Redirected to new destination",
         26 => "Answered elsewhere",
         27 => "Destination out of order",
         28 => "Invalid number format",
+        29 => "Facility rejected",
+        30 => "Response to STATus ENQuiry",
         31 => "Normal, unspecified",
         34 => "Circuit/channel congestion",
         38 => "Network out of order",
         41 => "Temporary failure",
-        42 => "Switch congestion",
+        42 => "Switching equipment congestion",
+        43 => "Access information discarded",
+        44 => "Requested channel not available",
+        50 => "Facility not subscribed",
+        52 => "Outgoing call barred",
+        54 => "Incoming call barred",
+        57 => "Bearer capability not authorized",
         58 => "Bearer capability not available",
+        65 => "Bearer capability not implemented",
+        66 => "Channel not implemented",
+        69 => "Facility not implemented",
+        81 => "Invalid call reference value",
         88 => "Incompatible destination",
+        95 => "Invalid message unspecified",
+        96 => "Mandatory information element is missing",
+        97 => "Message type nonexist.",
+        98 => "Wrong message",
+        99 => "Info. element nonexist or not implemented",
+        100 => "Invalid information element contents",
+        101 => "Message not compatible with call state",
         102 => "Recover on timer expiry",
+        103 => "Mandatory IE length error",
+        111 => "Protocol error, unspecified",
         127 => "Interworking, unspecified",
         _ => "Unknown",
     }
@@ -79,8 +107,14 @@ impl World {
                     "Invalid reason for hangup reason provided",
                 )
             })?,
-            (None, Some(_)) => {
-                let code = params.number("reason_code").unwrap_or(0);
+            (None, Some(code)) => {
+                let code = scanned(&code).ok_or_else(|| {
+                    refuse_as(
+                        400,
+                        "Invalid Reason Code",
+                        "Invalid reason for hangup reason code provided",
+                    )
+                })?;
                 u16::try_from(code).unwrap_or(u16::MAX)
             }
             (None, None) => 16,
@@ -91,6 +125,7 @@ impl World {
                 self.call_hung_up(call, HangupParty::Application);
             }
         }
+        self.tell_quality(key);
         self.tell_hangup_request(key, Some(REQUESTED), true);
         self.end_channel(key);
         no_content()
@@ -105,13 +140,11 @@ impl World {
             return;
         }
         channel.ending = true;
-        if let Run::Dialplan { timer, .. } = &mut channel.run {
-            let timer = timer.take();
-            self.timers.cancel(timer);
-        }
+        let talk = channel.talk.take().and_then(|talk| talk.into_timer());
+        self.timers.cancel(talk);
+        self.stop_dialplan(key);
         self.abort_jobs(key);
         self.leave_bridge(key, false);
-        self.stop_dialplan_audio(key);
         self.finish_stasis(key);
         let Some(channel) = self.channels.get_mut(key) else {
             return;
@@ -150,6 +183,7 @@ impl World {
             return;
         };
         let (peer, cause) = (channel.peer(), channel.cause);
+        let snooped = !channel.snoops.is_empty();
         if let Some(peer) =
             peer.filter(|peer| self.channels.get(*peer).is_some_and(|peer| !peer.ending))
         {
@@ -159,6 +193,15 @@ impl World {
                 other.cause = cause;
             }
             self.tell_hangup_request(peer, Some(cause), false);
+        }
+        if snooped {
+            // Taking the listeners off takes longer than the other half needs to end.
+            if let Some(peer) = peer {
+                self.end_channel(peer);
+            }
+            self.end_snoops(key);
+            self.destroy_channel(key);
+            return;
         }
         self.destroy_channel(key);
         if let Some(peer) = peer {
@@ -200,6 +243,8 @@ impl World {
                     self.call_ended(call, cause);
                 }
             }
+            Tech::Snoop(snoop) => self.stop_snooping(snoop, key),
+            Tech::Media(_) => {}
         }
     }
 
@@ -220,6 +265,7 @@ impl World {
         let answered = channel.state == super::channel::State::Up;
         if answered {
             channel.cause = cause.unwrap_or(16);
+            self.tell_quality(key);
             self.tell_hangup_request(key, cause, false);
         } else {
             let cause = cause.unwrap_or(127);

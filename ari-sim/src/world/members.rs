@@ -29,6 +29,7 @@ impl World {
         self.party_enters(key, Party::Member(channel));
         self.match_connected_lines(key);
         self.settle_technology(key);
+        self.bridge_sounds_else(key);
         if let Some(call) = call {
             self.call_bridged(call, true);
         }
@@ -91,6 +92,8 @@ impl World {
             data.bridge = None;
         }
         self.tell_member(key, channel, "ChannelLeftBridge");
+        self.pass_sound(channel, super::sound::MAX_HOPS);
+        self.bridge_sounds_else(key);
     }
 
     fn clear_bridge_peer(&mut self, channel: ChannelKey) {

@@ -10,15 +10,19 @@ mod application;
 mod arena;
 mod bridge;
 mod bridge_ops;
+mod broadcast;
 mod call_record;
 mod caller;
 mod channel;
 mod control;
+mod detect;
 mod dialing;
 mod dialplan;
 mod directory;
 mod dispatch;
+mod dtmf;
 mod events;
+mod external;
 mod hangup;
 mod hearing;
 mod json;
@@ -26,19 +30,24 @@ mod members;
 mod options;
 mod originate;
 mod params;
+mod pattern;
 mod pbx;
 mod phone;
 mod playback;
 mod queue;
 mod recording;
 mod reply;
+mod rtp;
 mod script;
+mod snoop;
+mod sound;
 mod sounds;
 mod speech;
 mod stasis;
 mod stored;
 mod system;
 mod time;
+mod transfer;
 mod user_event;
 mod variables;
 
@@ -91,6 +100,12 @@ pub(crate) enum Timer {
     Recording(RecordingKey),
     /// A digit arrives at a channel: digit and how long it was pressed.
     Digit(ChannelKey, char, u32),
+    /// All digits of a channel are sent.
+    Digits(ChannelKey),
+    /// The far side of a channel was silent for a while.
+    Silence(ChannelKey),
+    /// A tone lasted as long as one has to that is detected.
+    Tone(ChannelKey),
     /// A scripted caller does something.
     Call(CallTimer),
 }
@@ -105,8 +120,6 @@ pub struct World {
     outbox: Outbox,
     replies: VecDeque<(Ticket, Response)>,
     tickets: u64,
-    /// How many things each ticket still waits for.
-    waiting: HashMap<Ticket, usize>,
     sessions: u64,
     apps: Arena<Application>,
     app_names: HashMap<Arc<str>, AppKey>,
@@ -131,6 +144,7 @@ pub struct World {
     unique: u64,
     local_names: u32,
     sip_names: u32,
+    snoop_names: u32,
 }
 
 impl World {
@@ -145,7 +159,6 @@ impl World {
             outbox: Outbox::new(),
             replies: VecDeque::new(),
             tickets: 0,
-            waiting: HashMap::new(),
             sessions: 0,
             apps: Arena::default(),
             app_names: HashMap::new(),
@@ -168,6 +181,7 @@ impl World {
             unique: 0,
             local_names: 0,
             sip_names: 0,
+            snoop_names: 0,
             options,
         }
     }
@@ -253,6 +267,9 @@ impl World {
             Timer::Playback(playback) => self.item_over(playback),
             Timer::Recording(recording) => self.recording_over(recording),
             Timer::Digit(channel, digit, millis) => self.digit_arrives(channel, digit, millis),
+            Timer::Digits(channel) => self.digits_sent(channel),
+            Timer::Silence(channel) => self.talk_over(channel),
+            Timer::Tone(channel) => self.tone_detected(channel),
             Timer::Call(timer) => self.call_timer(timer),
         }
     }

@@ -1,6 +1,9 @@
 //! How a world is set up.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use super::{dialplan::Dialplan, sounds};
 
@@ -86,6 +89,8 @@ pub struct WorldOptions {
     pub answer_wait: Duration,
     /// How many records of ended calls are kept.
     pub kept_calls: usize,
+    /// Ids of `websocket_client.conf` to which external media can be sent.
+    pub websocket_clients: BTreeSet<String>,
 }
 
 impl Default for WorldOptions {
@@ -105,6 +110,7 @@ impl Default for WorldOptions {
             globals: BTreeMap::from([("INSTANCE".to_owned(), "1".to_owned())]),
             answer_wait: Duration::from_millis(500),
             kept_calls: 100_000,
+            websocket_clients: BTreeSet::new(),
         }
     }
 }
@@ -147,6 +153,13 @@ impl WorldOptions {
         dialplan.extension("default", name, 1, call);
         dialplan.extension("default", name, 2, "Hangup()");
         self.dialplan.add(dialplan);
+        self
+    }
+
+    /// The same with a WebSocket client for external media: what stands in `websocket_client.conf`.
+    #[must_use]
+    pub fn websocket_client(mut self, id: impl Into<String>) -> Self {
+        self.websocket_clients.insert(id.into());
         self
     }
 

@@ -1,75 +1,165 @@
 //! Calls that the application makes: originate, and create with dial.
 
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
 
 use super::{
     World,
     arena::Key,
     channel::{Channel, ChannelKey, Party, State, Tech, Then},
+    detect::scanned,
+    external::MediaEndpoint,
     json::object,
     params::Params,
-    reply::{Outcome, Refused, allocation_failed, no_content, ok, refuse},
-    variables::{Setting, read_settings},
+    queue::Command,
+    reply::{Outcome, Refused, allocation_failed, ok, refuse},
+    variables::{Setting, read_loose_settings},
 };
 
 /// Longest id that Asterisk takes.
-const MAX_ID: usize = 149;
+pub(crate) const MAX_ID: usize = 149;
 
 /// How long an originated call rings when no timeout was asked for.
 const DEFAULT_TIMEOUT: i64 = 30;
 
-/// Codecs that channels may be asked to have.
-const FORMATS: &[&str] = &[
-    "ulaw", "alaw", "slin", "slin16", "slin48", "gsm", "g722", "g726", "g729", "opus", "speex",
-    "ilbc", "h264", "vp8",
+/// Formats that channels may be asked to have.
+pub(crate) const FORMATS: &[&str] = &[
+    "ulaw", "alaw", "gsm", "g722", "g723", "g726", "g726aal2", "g729", "g719", "adpcm", "lpc10",
+    "slin", "slin12", "slin16", "slin24", "slin32", "slin44", "slin48", "slin96", "slin192",
+    "opus", "speex", "speex16", "speex32", "ilbc", "siren7", "siren14", "testlaw", "codec2",
+    "silk8", "silk12", "silk16", "silk24", "none", "jpeg", "png", "h261", "h263", "h263p", "h264",
+    "h265", "mpeg4", "vp8", "vp9", "red", "t140", "t38",
 ];
 
 /// An endpoint that a call goes to.
+#[derive(Clone, Debug)]
 pub(crate) enum Endpoint {
     Local { exten: String, context: String },
     Sip { name: String },
+    Media(MediaEndpoint),
+}
+
+/// A call that is to be made.
+#[derive(Debug)]
+pub(crate) struct Origination {
+    endpoint: String,
+    then: Then,
+    caller_id: Option<String>,
+    /// Seconds that it rings; `None`: for ever.
+    timeout: Option<i64>,
+    pub(crate) channel_id: Option<String>,
+    other_channel_id: Option<String>,
+    originator: Option<String>,
+    pub(crate) formats: Option<String>,
+}
+
+impl Origination {
+    pub(crate) fn into_application(endpoint: String, app: String, args: String) -> Self {
+        Self {
+            endpoint,
+            then: Then::Stasis { app, args },
+            caller_id: None,
+            timeout: Some(DEFAULT_TIMEOUT),
+            channel_id: None,
+            other_channel_id: None,
+            originator: None,
+            formats: None,
+        }
+    }
+
+    /// What is called, without the technology.
+    fn dialstring(&self) -> &str {
+        self.endpoint
+            .split_once('/')
+            .map_or("", |(_, resource)| resource)
+    }
 }
 
 impl World {
     pub(crate) fn originate(&mut self, params: Params<'_>) -> Outcome {
-        let endpoint_text = endpoint_text(params)?;
-        if !params.has("app") && !params.has("extension") {
-            return Err(refuse(400, "Application or extension must be specified"));
-        }
-        let settings = read_settings(params.value("variables"))?;
-        self.check_formats(params, true)?;
-        let (context, exten) = (params.given("context"), params.text("extension"));
-        let then = if let Some(app) = params.given("app") {
+        let settings = read_loose_settings(params.value("variables"))?;
+        let origination = self.read_origination(params)?;
+        let key = self.make_call(&origination, &settings)?;
+        let answer = ok(self.channel_json(key));
+        self.start_call(key, origination);
+        answer
+    }
+
+    fn read_origination(&self, params: Params<'_>) -> Result<Origination, Refused> {
+        let owned = |name: &str| params.given(name).map(Cow::into_owned);
+        let (channel_id, other_channel_id) = (owned("channelId"), owned("otherChannelId"));
+        check_ids([&channel_id, &other_channel_id])?;
+        let endpoint = endpoint_text(params)?;
+        check_originator(params)?;
+        split_endpoint(&endpoint)?;
+        let then = if let Some(app) = owned("app") {
             Then::Stasis {
-                app: app.into_owned(),
+                app,
                 args: params.text("appArgs").into_owned(),
             }
-        } else {
-            let context = context.unwrap_or_else(|| "default".into()).into_owned();
+        } else if let Some(exten) = owned("extension") {
+            let context = owned("context").unwrap_or_else(|| "default".to_owned());
             let priority = self.priority_of(params, &context, &exten)?.unwrap_or(1);
             Then::Dialplan {
                 context,
-                exten: exten.into_owned(),
+                exten,
                 priority,
             }
+        } else {
+            return Err(refuse(400, "Application or extension must be specified"));
         };
-        let endpoint = self.endpoint(&endpoint_text)?;
-        let key = self.make_called_channel(&endpoint, params, &settings)?;
-        let dialstring = endpoint_text
-            .split_once('/')
-            .map_or("", |(_, resource)| resource)
-            .to_owned();
+        let timeout = match params.number("timeout") {
+            Some(-1) => None,
+            Some(seconds) if seconds > 0 => Some(seconds),
+            _ => Some(DEFAULT_TIMEOUT),
+        };
+        Ok(Origination {
+            endpoint,
+            then,
+            caller_id: owned("callerId"),
+            timeout,
+            channel_id,
+            other_channel_id,
+            originator: owned("originator"),
+            formats: owned("formats"),
+        })
+    }
 
-        let caller = params.given("callerId").map(|text| Party::parse(&text));
+    /// Makes the channel of a call, without calling yet.
+    pub(crate) fn make_call(
+        &mut self,
+        origination: &Origination,
+        settings: &[Setting],
+    ) -> Result<ChannelKey, Refused> {
+        let caller = origination.caller_id.as_deref().map(Party::parse);
+        let originator = match &origination.originator {
+            Some(id) => Some(
+                self.channel_ids
+                    .get(&**id)
+                    .copied()
+                    .ok_or_else(|| refuse(400, "Provided originator channel was not found"))?,
+            ),
+            None => None,
+        };
+        check_formats(origination.formats.as_deref())?;
+        let (tech, resource) = split_endpoint(&origination.endpoint)?;
+        let endpoint = self.endpoint(tech, resource)?;
+        let ids = (
+            origination.channel_id.as_deref(),
+            origination.other_channel_id.as_deref(),
+        );
+        let key = self.make_called_channel(&endpoint, ids, origination.formats.as_deref())?;
         if let Some(channel) = self.channels.get_mut(key) {
             channel.home = ("AppDial2", "(Outgoing Line)");
             (channel.place.app, channel.place.data) =
                 ("AppDial2".to_owned(), "(Outgoing Line)".to_owned());
         }
+        if let Some(originator) = originator {
+            self.inherit(originator, key);
+        }
         self.tell_dialplan(key);
-        if let Some(party) = caller {
+        if let Some(party) = caller.filter(|party| !party.is_empty()) {
             if let Some(channel) = self.channels.get_mut(key) {
-                channel.caller = party.clone();
+                channel.caller.clone_from(&party);
             }
             self.tell_caller_id(key);
             if let Some(channel) = self.channels.get_mut(key) {
@@ -77,9 +167,10 @@ impl World {
             }
             self.tell_channel_plain(key, "ChannelConnectedLine");
         }
-        let answer = ok(self.channel_json(key));
-
-        if let Then::Stasis { app, .. } = &then
+        for (name, value, reported) in settings {
+            self.write_variable(key, name, Some(value), *reported);
+        }
+        if let Then::Stasis { app, .. } = &origination.then
             && let Some(app) = self.app_by_name(app)
         {
             self.watch_channel(app, key);
@@ -87,41 +178,99 @@ impl World {
                 self.watch_channel(app, peer);
             }
         }
-        let seconds = params
-            .number("timeout")
-            .filter(|seconds| *seconds > 0)
-            .unwrap_or(DEFAULT_TIMEOUT);
-        self.start_dialing(key, &endpoint, dialstring, then, Some(seconds));
-        answer
+        Ok(key)
+    }
+
+    /// Calls.
+    pub(crate) fn start_call(&mut self, key: ChannelKey, origination: Origination) {
+        let dialstring = origination.dialstring().to_owned();
+        let endpoint = split_endpoint(&origination.endpoint)
+            .and_then(|(tech, resource)| self.endpoint(tech, resource));
+        if let Ok(endpoint) = endpoint {
+            let timeout = origination.timeout;
+            self.start_dialing(key, &endpoint, dialstring, origination.then, timeout);
+        }
+    }
+
+    /// What a channel that is called takes over from the one that calls.
+    fn inherit(&mut self, from: ChannelKey, to: ChannelKey) {
+        let Some(caller) = self.channels.get(from) else {
+            return;
+        };
+        let inherited: Vec<_> = caller
+            .variables
+            .iter()
+            .filter_map(|(name, value)| {
+                // One underscore is lost on the way, two stay.
+                let name = name.strip_prefix('_')?;
+                let name = if name.starts_with('_') {
+                    format!("_{name}")
+                } else {
+                    name.to_owned()
+                };
+                Some((name, value.to_owned()))
+            })
+            .collect();
+        let (party, language) = (caller.caller.clone(), Arc::clone(&caller.language));
+        let account = caller.account.clone();
+        for (name, value) in inherited {
+            self.write_variable(to, &name, Some(&value), false);
+        }
+        let Some(channel) = self.channels.get_mut(to) else {
+            return;
+        };
+        channel.language = language;
+        if channel.account.is_empty() {
+            channel.account = account;
+        }
+        if channel.connected != party {
+            channel.connected = party;
+            self.tell_channel_plain(to, "ChannelConnectedLine");
+        }
     }
 
     pub(crate) fn create_channel(&mut self, params: Params<'_>) -> Outcome {
+        let settings = read_loose_settings(params.value("variables"))?;
+        check_originator(params)?;
         let endpoint_text = endpoint_text(params)?;
-        let settings = read_settings(params.value("variables"))?;
-        self.check_formats(params, false)?;
-        let endpoint = self.endpoint(&endpoint_text)?;
-        let key = self.make_called_channel(&endpoint, params, &[])?;
+        let (tech, resource) = split_endpoint(&endpoint_text)?;
         let app_name = params.text("app");
-        let app = self.active_app(&app_name);
-        if let Some(app) = app {
-            self.watch_channel(app, key);
-            if let Some(originator) = params.given("originator")
-                && let Some(&originator) = self.channel_ids.get(&*originator)
-            {
+        let originator = params
+            .given("originator")
+            .and_then(|id| self.channel_ids.get(&*id).copied());
+        let app = self.app_by_name(&app_name);
+        if let Some(originator) = originator {
+            if let Some(app) = app {
                 self.watch_channel(app, originator);
             }
+        } else {
+            check_formats(params.given("formats").as_deref())?;
+        }
+        let ids = (params.given("channelId"), params.given("otherChannelId"));
+        let ids = (ids.0.as_deref(), ids.1.as_deref());
+        for id in [ids.0, ids.1].into_iter().flatten() {
+            if id.len() > MAX_ID {
+                return Err(refuse(400, "Uniqueid length exceeds maximum of 149"));
+            }
+        }
+        let endpoint = self.endpoint(tech, resource)?;
+        let formats = params.given("formats");
+        let key = self.make_called_channel(&endpoint, ids, formats.as_deref())?;
+        if let Some(channel) = self.channels.get_mut(key) {
+            channel.dials = Some(Box::new((endpoint, resource.to_owned())));
+        }
+        if let Some(app) = app {
+            self.watch_channel(app, key);
         }
         for (name, value, reported) in &settings {
             self.write_variable(key, name, Some(value), *reported);
         }
         let answer = ok(self.channel_json(key));
-        if app.is_none() {
-            self.end_channel(key);
-            return answer;
-        }
         self.show_stasis(key, &app_name, &params.text("appArgs"));
         self.tell_dialplan(key);
-        self.enter_stasis(key, &app_name, &params.text("appArgs"));
+        if !self.enter_stasis(key, &app_name, &params.text("appArgs")) {
+            self.end_channel(key);
+        }
         answer
     }
 
@@ -131,65 +280,32 @@ impl World {
         let channel = self
             .channels
             .get(key)
-            .filter(|channel| channel.state == State::Down)
+            .filter(|channel| channel.state == State::Down && channel.dialing.is_none())
             .ok_or_else(not_down)?;
-        if channel.dialing.is_some() {
-            return Err(not_down());
+        if channel.dials.is_none() {
+            return Err(refuse(409, "Dialing a channel not created by ARI"));
         }
-        let endpoint = match &channel.tech {
-            Tech::Local { .. } => Endpoint::Local {
-                exten: channel.place.exten.clone(),
-                context: channel.place.context.clone(),
-            },
-            Tech::Sip { endpoint, .. } => Endpoint::Sip {
-                name: endpoint.clone(),
-            },
-        };
-        let dialstring = match &endpoint {
-            Endpoint::Local { exten, context } => format!("{exten}@{context}"),
-            Endpoint::Sip { name } => name.clone(),
-        };
         let caller = params
             .given("caller")
             .and_then(|id| self.channel_ids.get(&*id).copied());
-        if let Some(party) = caller
-            .and_then(|caller| self.channels.get(caller))
-            .map(|caller| caller.caller.clone())
-            && let Some(channel) = self
-                .channels
-                .get_mut(key)
-                .filter(|channel| channel.connected != party)
-        {
-            channel.connected = party;
-            self.tell_channel_plain(key, "ChannelConnectedLine");
+        if let Some(caller) = caller {
+            self.inherit(caller, key);
         }
         let timeout = params.number("timeout").filter(|seconds| *seconds > 0);
-        self.start_dialing(key, &endpoint, dialstring, Then::Stay, timeout);
-        no_content()
+        self.order(key, Command::Dial(timeout))
     }
 
-    fn check_formats(&self, params: Params<'_>, check_originator: bool) -> Result<(), Refused> {
-        let originator = params.given("originator");
-        if originator.is_some() && params.given("formats").is_some() {
-            return Err(refuse(
-                400,
-                "Originator and formats can't both be specified",
-            ));
-        }
-        for format in params.list("formats") {
-            if !format.is_empty() && !FORMATS.contains(&&*format) {
-                return Err(refuse(
-                    400,
-                    &format!("Provided format ({format}) was not found"),
-                ));
-            }
-        }
-        match originator {
-            Some(id) if check_originator && !self.channel_ids.contains_key(&*id) => {
-                Err(refuse(400, "Provided originator channel was not found"))
-            }
-            _ => Ok(()),
-        }
+    /// Calls the far side of a channel that was created.
+    pub(crate) fn dial_now(&mut self, key: ChannelKey, timeout: Option<i64>) {
+        let Some(dials) = self
+            .channels
+            .get_mut(key)
+            .and_then(|channel| channel.dials.take())
+        else {
+            return;
+        };
+        let (endpoint, dialstring) = *dials;
+        self.start_dialing(key, &endpoint, dialstring, Then::Stay, timeout);
     }
 
     /// The priority that `label` or `priority` names.
@@ -199,86 +315,67 @@ impl World {
         context: &str,
         exten: &str,
     ) -> Result<Option<i64>, Refused> {
-        match params.given("label") {
-            Some(label) => match self.options.dialplan.label(context, exten, &label) {
-                Some(priority) => Ok(Some(priority)),
-                None => label
-                    .parse()
-                    .map(Some)
-                    .map_err(|_| refuse(404, "Requested label can not be found")),
-            },
-            None => Ok(params.number("priority").filter(|priority| *priority > 0)),
+        let Some(label) = params.given("label") else {
+            return Ok(params.number("priority").filter(|priority| *priority != 0));
+        };
+        let priority = match scanned(&label) {
+            Some(number) => i64::from(number),
+            None => self
+                .options
+                .dialplan
+                .label(context, exten, &label)
+                .ok_or_else(|| refuse(404, "Requested label can not be found"))?,
+        };
+        if priority == 0 {
+            return Err(refuse(400, "Requested priority is illegal"));
         }
+        Ok(Some(priority))
     }
 
-    fn endpoint(&self, text: &str) -> Result<Endpoint, Refused> {
-        let (tech, resource) = text
-            .split_once('/')
-            .ok_or_else(|| refuse(400, "Invalid endpoint specified"))?;
-        match tech {
-            "Local" => {
-                let resource = resource.split('/').next().unwrap_or_default();
-                let (exten, context) = resource.split_once('@').unwrap_or((resource, "default"));
-                Ok(Endpoint::Local {
-                    exten: exten.to_owned(),
-                    context: context.to_owned(),
-                })
-            }
-            "PJSIP" if self.options.phones.contains_key(resource) => Ok(Endpoint::Sip {
-                name: resource.to_owned(),
-            }),
-            _ => Err(allocation_failed()),
+    fn endpoint(&self, tech: &str, resource: &str) -> Result<Endpoint, Refused> {
+        if tech.eq_ignore_ascii_case("Local") {
+            let resource = resource.split('/').next().unwrap_or_default();
+            let (exten, context) = resource.split_once('@').unwrap_or((resource, "default"));
+            return Ok(Endpoint::Local {
+                exten: exten.to_owned(),
+                context: context.to_owned(),
+            });
         }
+        if tech.eq_ignore_ascii_case("PJSIP") && self.options.phones.contains_key(resource) {
+            return Ok(Endpoint::Sip {
+                name: resource.to_owned(),
+            });
+        }
+        MediaEndpoint::parse(tech, resource)
+            .map(Endpoint::Media)
+            .ok_or_else(allocation_failed)
     }
 
     /// Makes the channel that is called, with its other half.
     fn make_called_channel(
         &mut self,
         endpoint: &Endpoint,
-        params: Params<'_>,
-        settings: &[Setting],
+        (id, other): (Option<&str>, Option<&str>),
+        formats: Option<&str>,
     ) -> Result<ChannelKey, Refused> {
-        let id = params.given("channelId").map(Arc::<str>::from);
-        let other = params.given("otherChannelId").map(Arc::<str>::from);
-        if [&id, &other]
-            .into_iter()
-            .flatten()
-            .any(|id| id.len() > MAX_ID)
-        {
-            return Err(refuse(400, "Uniqueid length exceeds maximum of 149"));
-        }
-        let taken = |id: &Option<Arc<str>>| {
-            id.as_ref()
-                .is_some_and(|id| self.channel_ids.contains_key(id))
-        };
-        if taken(&id) || taken(&other) || (id.is_some() && id == other) {
+        let taken = |id: Option<&str>| id.is_some_and(|id| self.channel_ids.contains_key(id));
+        if taken(id) || taken(other) || (id.is_some() && id == other) {
             return Err(refuse(409, "Channel with given unique ID already exists"));
         }
         let generated = id.is_none();
-        let id = id.unwrap_or_else(|| self.unique_id().into());
-        let key = match endpoint {
+        let id: Arc<str> = id.map_or_else(|| self.unique_id().into(), Arc::from);
+        match endpoint {
             Endpoint::Local { exten, context } => {
-                let other = other.unwrap_or_else(|| {
-                    if generated {
-                        self.unique_id().into()
-                    } else {
-                        format!("{id};2").into()
-                    }
-                });
-                self.make_local_pair(id, other, exten, context).0
+                let other = match other {
+                    Some(other) => other.into(),
+                    None if generated => self.unique_id().into(),
+                    None => format!("{id};2").into(),
+                };
+                Ok(self.make_local_pair(id, other, exten, context).0)
             }
-            Endpoint::Sip { name } => self.make_sip_channel(id, name, State::Down),
-        };
-        if let Some(channel) = self.channels.get_mut(key) {
-            for (name, value, reported) in settings {
-                match name.as_str() {
-                    "CALLERID(name)" => value.clone_into(&mut channel.caller.name),
-                    "CALLERID(num)" => value.clone_into(&mut channel.caller.number),
-                    _ => channel.variables.set(name, value, *reported),
-                }
-            }
+            Endpoint::Sip { name } => Ok(self.make_sip_channel(id, name, State::Down)),
+            Endpoint::Media(media) => self.make_media_channel(id, media, formats),
         }
-        Ok(key)
     }
 
     fn make_local_pair(
@@ -334,7 +431,7 @@ impl World {
         key
     }
 
-    fn add_channel(
+    pub(crate) fn add_channel(
         &mut self,
         id: Arc<str>,
         name: String,
@@ -403,6 +500,45 @@ impl World {
 fn endpoint_text(params: Params<'_>) -> Result<String, Refused> {
     params
         .given("endpoint")
-        .map(std::borrow::Cow::into_owned)
+        .map(Cow::into_owned)
         .ok_or_else(|| refuse(400, "Endpoint must be specified"))
+}
+
+fn split_endpoint(text: &str) -> Result<(&str, &str), Refused> {
+    text.split_once('/')
+        .filter(|(tech, resource)| !tech.is_empty() && !resource.is_empty())
+        .ok_or_else(|| refuse(400, "Invalid endpoint specified"))
+}
+
+fn check_ids(ids: [&Option<String>; 2]) -> Result<(), Refused> {
+    if ids.into_iter().flatten().any(|id| id.len() > MAX_ID) {
+        return Err(refuse(400, "Uniqueid length exceeds maximum of 149"));
+    }
+    Ok(())
+}
+
+fn check_originator(params: Params<'_>) -> Result<(), Refused> {
+    if params.given("originator").is_some() && params.given("formats").is_some() {
+        return Err(refuse(
+            400,
+            "Originator and formats can't both be specified",
+        ));
+    }
+    Ok(())
+}
+
+fn check_formats(formats: Option<&str>) -> Result<(), Refused> {
+    for format in formats.into_iter().flat_map(|list| list.split(',')) {
+        let format = format.trim();
+        if !FORMATS
+            .iter()
+            .any(|known| known.eq_ignore_ascii_case(format))
+        {
+            return Err(refuse(
+                400,
+                &format!("Provided format ({format}) was not found"),
+            ));
+        }
+    }
+    Ok(())
 }

@@ -7,13 +7,14 @@ use super::{
     channel::{ChannelKey, Run, State},
     dialplan::{Step, substitute},
     events::MediaTarget,
+    sound::Sound,
 };
 
 /// Priorities that may follow each other without time passing; more is a loop.
 const MAX_STEPS: usize = 200;
 
 /// What follows a priority.
-enum Next {
+pub(crate) enum Next {
     /// The next one, at once.
     Now,
     /// The next one, after a while.
@@ -57,7 +58,8 @@ impl World {
 
     /// The time of the current priority is over.
     pub(crate) fn continue_dialplan(&mut self, key: ChannelKey) {
-        self.stop_dialplan_audio(key);
+        self.send_from_dialplan(key, Sound::Nothing, false);
+        self.broadcast_ends(key);
         let Some(channel) = self.channels.get(key) else {
             return;
         };
@@ -74,6 +76,11 @@ impl World {
             }
             self.write_variable(key, "PLAYBACKSTATUS", Some("SUCCESS"), false);
         }
+        self.next_priority(key);
+    }
+
+    /// Goes on with the next priority.
+    pub(crate) fn next_priority(&mut self, key: ChannelKey) {
         if let Some(channel) = self.channels.get_mut(key) {
             channel.place.priority += 1;
         }
@@ -175,7 +182,7 @@ impl World {
                 Next::Now
             }
             "Playback" => {
-                self.start_dialplan_audio(key);
+                self.send_from_dialplan(key, Sound::Voice, false);
                 for name in data.split(['&', ',']) {
                     self.callers_hear(MediaTarget::Channel(key), &format!("sound:{name}"));
                 }
@@ -185,8 +192,12 @@ impl World {
                     .sum();
                 Next::After(total)
             }
-            "Echo" | "Milliwatt" | "MusicOnHold" => {
-                self.start_dialplan_audio(key);
+            "Echo" => {
+                self.send_from_dialplan(key, Sound::Silence, true);
+                Next::Never
+            }
+            "Milliwatt" | "MusicOnHold" => {
+                self.send_from_dialplan(key, Sound::Voice, false);
                 Next::Never
             }
             "Busy" => self.run_refusal(key, 17, data),
@@ -203,6 +214,7 @@ impl World {
                 self.end_channel(key);
                 Next::Gone
             }
+            "StasisBroadcast" => self.run_broadcast(key, data),
             "Stasis" => {
                 let (app, args) = data.split_once(',').unwrap_or((data, ""));
                 if self.enter_stasis(key, app, args) {
@@ -267,32 +279,22 @@ impl World {
                 .unwrap_or(default)
         };
         let (between, duration) = (millis(250), millis(100));
-        let total = self.press_digits(key, digits, 0, between, duration);
+        let total = self.stream_digits(key, digits, Duration::ZERO, between, duration);
         Next::After(total)
     }
 
-    /// The dialplan of a channel begins to send audio to the other half.
-    fn start_dialplan_audio(&mut self, key: ChannelKey) {
-        let now = self.now;
-        let Some(peer) = self.peer_of(key) else {
-            return;
-        };
-        if let Some(peer) = self.channels.get_mut(peer) {
-            peer.audible_since = Some(now);
-        }
-        self.far_side_audible(peer, true);
+    fn send_from_dialplan(&mut self, key: ChannelKey, sound: Sound, echo: bool) {
+        self.change_sent(key, |sent| (sent.dialplan, sent.echo) = (sound, echo));
     }
 
-    pub(crate) fn stop_dialplan_audio(&mut self, key: ChannelKey) {
-        let Some(peer) = self.peer_of(key) else {
-            return;
-        };
-        let was = self
-            .channels
-            .get_mut(peer)
-            .and_then(|peer| peer.audible_since.take());
-        if was.is_some() {
-            self.far_side_audible(peer, false);
+    /// The dialplan of a channel stops where it is.
+    pub(crate) fn stop_dialplan(&mut self, key: ChannelKey) {
+        if let Some(channel) = self.channels.get_mut(key)
+            && let Run::Dialplan { timer, .. } = &mut channel.run
+        {
+            let timer = timer.take();
+            self.timers.cancel(timer);
+            self.send_from_dialplan(key, Sound::Nothing, false);
         }
     }
 }

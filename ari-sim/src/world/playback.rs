@@ -8,7 +8,7 @@ use super::{
     events::MediaTarget,
     json::{Json, object},
     params::Params,
-    queue::Job,
+    queue::Command,
     reply::{Outcome, Refused, allocation_failed, created, no_content, ok, refuse},
     time::{SimTime, TimerKey},
 };
@@ -107,7 +107,7 @@ impl Playback {
 
 impl World {
     pub(crate) fn play_on_channel(&mut self, params: Params<'_>) -> Outcome {
-        let key = self.stasis_channel(params)?;
+        let key = self.ready_channel(params)?;
         let busy = self.is_busy(key);
         if let Some(call) = self
             .channels
@@ -130,7 +130,7 @@ impl World {
         };
         let playback = self.add_playback(MediaTarget::Channel(key), uri, language, medias, params);
         let answer = created(self.playback_json(playback));
-        self.enqueue(key, Job::Play(playback));
+        self.enqueue(key, Command::Play(playback), None);
         answer
     }
 
@@ -302,10 +302,22 @@ impl World {
     /// Audio goes out to the far side of a target.
     fn audio_plays(&mut self, target: MediaTarget, uri: &str) {
         self.callers_hear(target, uri);
-        if let MediaTarget::Channel(channel) = target
-            && let Some(peer) = self.peer_of(channel)
-        {
-            self.audio_begins(peer);
+        self.playback_sounds(target, true);
+    }
+
+    fn playback_sounds(&mut self, target: MediaTarget, sounds: bool) {
+        match target {
+            MediaTarget::Channel(key) => self.change_sent(key, |sent| sent.playback = sounds),
+            MediaTarget::Bridge(key) => self.bridge_sounds_else(key),
+        }
+    }
+
+    /// The channel ended before the playback began: it is told to begin, and to fail.
+    pub(crate) fn fail_unheard(&mut self, key: PlaybackKey) {
+        if let Some(playback) = self.playbacks.get_mut(key) {
+            playback.state = State::Playing;
+            self.tell_playback(key, "PlaybackStarted");
+            self.fail_playback(key);
         }
     }
 
@@ -365,6 +377,9 @@ impl World {
             return;
         };
         self.timers.cancel(playback.timer);
+        if playback.state != State::Queued {
+            self.playback_sounds(playback.target, false);
+        }
         if self.playback_ids.get(&playback.id) == Some(&key) {
             self.playback_ids.remove(&playback.id);
         }

@@ -1,15 +1,23 @@
 //! What a channel does one after the other: plays, records, enters a bridge, answers.
+//!
+//! Asterisk gives each operation on a channel in Stasis to the thread of that channel. It waits there while
+//! a playback, a recording or digits take their time; operations whose outcome Asterisk tells are answered
+//! only when they are done.
 
 use ari_core::Response;
 
 use super::{
-    World,
+    Timer, World,
     bridge::BridgeKey,
     channel::ChannelKey,
+    control::Digits,
     events::MediaTarget,
     playback::PlaybackKey,
     recording::RecordingKey,
-    reply::{Ticket, done, refuse},
+    reply::{Outcome, Reply, Ticket, done, no_content, refuse},
+    stasis::Departure,
+    time::TimerKey,
+    variables::Change,
 };
 
 /// What a channel is doing.
@@ -17,16 +25,50 @@ use super::{
 pub(crate) enum Doing {
     Playing(PlaybackKey),
     Recording(RecordingKey),
+    /// Sends digits until the timer fires.
+    Digits(TimerKey),
     Other,
 }
 
-/// One thing to be done by a channel when it comes to it.
+/// Something that a channel in Stasis is asked to do.
 #[derive(Debug)]
-pub(crate) enum Job {
+pub(crate) enum Command {
     Play(PlaybackKey),
     Record(RecordingKey),
-    Join(BridgeKey, Ticket),
-    Answer(Ticket),
+    /// Enters a bridge; then those that are to enter after it.
+    Join(BridgeKey, Vec<ChannelKey>),
+    /// Leaves a bridge; then those that are to leave after it.
+    Leave(BridgeKey, Vec<ChannelKey>),
+    Answer,
+    SetVariables(Vec<Change>),
+    Digits(Digits),
+    Ring,
+    Progress,
+    /// Sends frames of silence, or no longer.
+    Silence(bool),
+    /// Plays music to the far side, or no longer.
+    Music(bool),
+    Depart(Departure),
+    Transfer(String),
+    /// Calls the far side, for so many seconds.
+    Dial(Option<i64>),
+}
+
+/// A command that waits, with the request that waits for its outcome.
+#[derive(Debug)]
+pub(crate) struct Job {
+    pub(crate) command: Command,
+    ticket: Option<Ticket>,
+}
+
+/// What became of a command that was begun.
+enum Begun {
+    /// It is done; this is the answer of a request that waits for it.
+    Done(Response),
+    /// It takes time.
+    Runs,
+    /// It goes on with another channel, which answers.
+    Passed,
 }
 
 impl World {
@@ -37,15 +79,46 @@ impl World {
             .is_some_and(|channel| channel.doing.is_some() || !channel.jobs.is_empty())
     }
 
-    pub(crate) fn enqueue(&mut self, key: ChannelKey, job: Job) {
-        if let Some(channel) = self.channels.get_mut(key) {
-            channel.jobs.push_back(job);
-            self.start_jobs(key);
+    /// Whether a channel records, or is going to: no bridge takes it then.
+    pub(crate) fn is_recording(&self, key: ChannelKey) -> bool {
+        self.channels.get(key).is_some_and(|channel| {
+            matches!(channel.doing, Some(Doing::Recording(_)))
+                || channel
+                    .jobs
+                    .iter()
+                    .any(|job| matches!(job.command, Command::Record(_)))
+        })
+    }
+
+    /// Has a channel do something; the request is answered at once.
+    pub(crate) fn order(&mut self, key: ChannelKey, command: Command) -> Outcome {
+        self.enqueue(key, command, None);
+        no_content()
+    }
+
+    /// Has a channel do something; the request is answered when it is done.
+    pub(crate) fn ask(&mut self, key: ChannelKey, command: Command) -> Outcome {
+        let ticket = self.ticket();
+        self.enqueue(key, command, Some(ticket));
+        // What was done at once is answered at once.
+        let place = self.replies.iter().rposition(|(known, _)| *known == ticket);
+        match place.and_then(|place| self.replies.remove(place)) {
+            Some((_, response)) => Ok(Reply::Now(response)),
+            None => Ok(Reply::Later(ticket)),
+        }
+    }
+
+    pub(crate) fn enqueue(&mut self, key: ChannelKey, command: Command, ticket: Option<Ticket>) {
+        if let Some(channel) = self.channels.get_mut(key).filter(|known| !known.ending) {
+            channel.jobs.push_back(Job { command, ticket });
+            self.run_jobs(key);
+        } else {
+            self.come_too_late(key, Job { command, ticket });
         }
     }
 
     /// Does what is waiting, until something takes time.
-    fn start_jobs(&mut self, key: ChannelKey) {
+    fn run_jobs(&mut self, key: ChannelKey) {
         loop {
             let Some(channel) = self
                 .channels
@@ -54,35 +127,125 @@ impl World {
             else {
                 return;
             };
-            let Some(job) = channel.jobs.pop_front() else {
+            let Some(Job { command, ticket }) = channel.jobs.pop_front() else {
+                self.depart(key);
                 return;
             };
-            channel.doing = Some(match job {
-                Job::Play(playback) => Doing::Playing(playback),
-                Job::Record(recording) => Doing::Recording(recording),
-                Job::Join(..) | Job::Answer(_) => Doing::Other,
-            });
-            let runs = match job {
-                Job::Play(playback) => self.run_items(playback),
-                Job::Record(recording) => self.start_recording(recording),
-                Job::Join(bridge, ticket) => {
-                    self.join_bridge(key, bridge);
-                    self.reply(ticket, done());
-                    false
-                }
-                Job::Answer(ticket) => {
-                    self.answer_channel(key);
-                    self.reply(ticket, done());
-                    false
-                }
-            };
-            if runs {
-                return;
+            channel.doing = Some(Doing::Other);
+            match self.begin(key, command, ticket) {
+                Begun::Runs => return,
+                Begun::Done(response) => self.reply(ticket, response),
+                Begun::Passed => {}
             }
             if let Some(channel) = self.channels.get_mut(key) {
                 channel.doing = None;
             }
         }
+    }
+
+    fn begin(&mut self, key: ChannelKey, command: Command, ticket: Option<Ticket>) -> Begun {
+        match command {
+            Command::Play(playback) => {
+                self.set_doing(key, Doing::Playing(playback));
+                return runs_if(self.run_items(playback));
+            }
+            Command::Record(recording) => {
+                self.set_doing(key, Doing::Recording(recording));
+                return runs_if(self.start_recording(recording));
+            }
+            Command::Digits(digits) => {
+                let after = self.send_digits(key, &digits);
+                if !after.is_zero() {
+                    let timer = self.timers.set(self.now + after, Timer::Digits(key));
+                    self.set_doing(key, Doing::Digits(timer));
+                    return Begun::Runs;
+                }
+            }
+            Command::Join(bridge, rest) => {
+                self.join_bridge(key, bridge);
+                return self.pass_on(rest, ticket, |rest| Command::Join(bridge, rest));
+            }
+            Command::Leave(bridge, rest) => {
+                let inside = self.channels.get(key).and_then(|channel| channel.bridge);
+                if inside == Some(bridge) {
+                    self.leave_bridge(key, true);
+                }
+                return self.pass_on(rest, ticket, |rest| Command::Leave(bridge, rest));
+            }
+            Command::Answer => self.answer_channel(key),
+            Command::SetVariables(changes) => {
+                return Begun::Done(self.change_variables(key, changes));
+            }
+            Command::Ring => self.indicate_ringing(key),
+            Command::Progress => self.indicate_progress(key),
+            Command::Silence(starts) => self.send_silence(key, starts),
+            Command::Music(starts) => self.send_music(key, starts),
+            Command::Depart(departure) => {
+                if let Some(channel) = self.channels.get_mut(key) {
+                    departure.add_to(&mut channel.departure);
+                }
+            }
+            Command::Transfer(target) => self.transfer_far_side(key, &target),
+            Command::Dial(seconds) => self.dial_now(key, seconds),
+        }
+        Begun::Done(done())
+    }
+
+    /// Goes on with the next channel of a request that names several, one after the other.
+    fn pass_on(
+        &mut self,
+        mut rest: Vec<ChannelKey>,
+        ticket: Option<Ticket>,
+        command: impl FnOnce(Vec<ChannelKey>) -> Command,
+    ) -> Begun {
+        if rest.is_empty() {
+            return Begun::Done(done());
+        }
+        let next = rest.remove(0);
+        let command = command(rest);
+        if matches!(command, Command::Join(..)) && self.is_recording(next) {
+            return Begun::Done(*self.currently_recording(next));
+        }
+        self.enqueue(next, command, ticket);
+        Begun::Passed
+    }
+
+    fn set_doing(&mut self, key: ChannelKey, doing: Doing) {
+        if let Some(channel) = self.channels.get_mut(key) {
+            channel.doing = Some(doing);
+        }
+    }
+
+    /// What becomes of a command whose channel ends before it comes to it.
+    fn come_too_late(&mut self, key: ChannelKey, job: Job) {
+        let Job { command, ticket } = job;
+        let response = match command {
+            Command::Play(playback) => {
+                self.fail_unheard(playback);
+                done()
+            }
+            Command::Record(recording) => {
+                self.record_nothing(key, recording);
+                done()
+            }
+            Command::Answer => *refuse(500, "Failed to answer channel"),
+            Command::SetVariables(changes) => self.change_variables(key, changes),
+            // The others of the same request are still there.
+            Command::Join(bridge, rest) => {
+                match self.pass_on(rest, ticket, |rest| Command::Join(bridge, rest)) {
+                    Begun::Done(response) => response,
+                    Begun::Runs | Begun::Passed => return,
+                }
+            }
+            Command::Leave(bridge, rest) => {
+                match self.pass_on(rest, ticket, |rest| Command::Leave(bridge, rest)) {
+                    Begun::Done(response) => response,
+                    Begun::Runs | Begun::Passed => return,
+                }
+            }
+            _ => done(),
+        };
+        self.reply(ticket, response);
     }
 
     /// What a target was doing is over.
@@ -91,27 +254,22 @@ impl World {
             MediaTarget::Channel(key) => {
                 if let Some(channel) = self.channels.get_mut(key) {
                     channel.doing = None;
-                    self.start_jobs(key);
+                    self.run_jobs(key);
                 }
             }
             MediaTarget::Bridge(key) => self.next_announcement(key),
         }
     }
 
-    /// A channel ends: what it does fails, what it would have done does not happen.
+    /// A channel ends: what it does fails, and so does what it would have done.
     pub(crate) fn abort_jobs(&mut self, key: ChannelKey) {
-        let Some(channel) = self.channels.get_mut(key) else {
-            return;
-        };
-        let jobs = std::mem::take(&mut channel.jobs);
         self.abort_media(MediaTarget::Channel(key));
-        for job in jobs {
-            match job {
-                Job::Play(playback) => self.drop_playback(playback),
-                Job::Record(recording) => self.drop_recording(recording),
-                Job::Join(_, ticket) => self.reply(ticket, *refuse(400, "Channel not found")),
-                Job::Answer(ticket) => self.reply(ticket, *refuse(404, "Channel not found")),
-            }
+        while let Some(job) = self
+            .channels
+            .get_mut(key)
+            .and_then(|channel| channel.jobs.pop_front())
+        {
+            self.come_too_late(key, job);
         }
     }
 
@@ -125,6 +283,10 @@ impl World {
             {
                 Some(Doing::Playing(playback)) => (Some(playback), Vec::new()),
                 Some(Doing::Recording(recording)) => (None, vec![recording]),
+                Some(Doing::Digits(timer)) => {
+                    self.timers.cancel(Some(timer));
+                    return;
+                }
                 Some(Doing::Other) | None => return,
             },
             MediaTarget::Bridge(key) => match self.bridges.get(key) {
@@ -143,23 +305,23 @@ impl World {
         }
     }
 
-    /// Makes a ticket for an answer that comes when `count` things are done.
-    pub(crate) fn ticket(&mut self, count: usize) -> Ticket {
+    /// Makes a ticket for an answer that comes later.
+    fn ticket(&mut self) -> Ticket {
         self.tickets += 1;
-        let ticket = Ticket(self.tickets);
-        self.waiting.insert(ticket, count);
-        ticket
+        Ticket(self.tickets)
     }
 
-    /// One of the things that a ticket waits for is done, or was refused, which answers at once.
-    fn reply(&mut self, ticket: Ticket, response: Response) {
-        let Some(count) = self.waiting.get_mut(&ticket) else {
-            return;
-        };
-        *count -= 1;
-        if *count == 0 || !response.is_success() {
-            self.waiting.remove(&ticket);
+    fn reply(&mut self, ticket: Option<Ticket>, response: Response) {
+        if let Some(ticket) = ticket {
             self.replies.push_back((ticket, response));
         }
+    }
+}
+
+fn runs_if(takes_time: bool) -> Begun {
+    if takes_time {
+        Begun::Runs
+    } else {
+        Begun::Done(done())
     }
 }

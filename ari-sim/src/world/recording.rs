@@ -5,12 +5,13 @@ use std::{sync::Arc, time::Duration};
 use super::{
     Timer, World,
     arena::Key,
-    channel::{ChannelKey, Tech},
+    channel::{ChannelKey, State as ChannelState},
     events::MediaTarget,
     json::{Json, object},
     params::Params,
-    queue::{Doing, Job},
+    queue::{Command, Doing},
     reply::{Outcome, Refused, created, no_content, ok, refuse},
+    sound::Sound,
     stored::Stored,
     time::{SimTime, TimerKey},
 };
@@ -125,7 +126,7 @@ impl World {
         {
             self.fail_recording(recording, "Cannot record channel while in bridge");
         } else {
-            self.enqueue(key, Job::Record(recording));
+            self.enqueue(key, Command::Record(recording), None);
         }
         answer
     }
@@ -368,6 +369,24 @@ impl World {
         }
     }
 
+    /// The channel ended before the recording began: an answered one leaves an empty file.
+    pub(crate) fn record_nothing(&mut self, channel: ChannelKey, key: RecordingKey) {
+        let up = self
+            .channels
+            .get(channel)
+            .is_some_and(|channel| channel.state == ChannelState::Up);
+        if !up {
+            self.fail_recording(key, "Failed to answer channel");
+            return;
+        }
+        if let Some(recording) = self.recordings.get_mut(key) {
+            recording.state = State::Recording;
+            recording.since = SimTime::START;
+            self.tell_recording(key, "RecordingStarted");
+            self.finish_recording(key, true);
+        }
+    }
+
     fn is_audible(&self, target: MediaTarget) -> bool {
         let audible = |key| {
             self.channels
@@ -383,14 +402,12 @@ impl World {
         }
     }
 
-    /// Whether somebody talks: at a phone, or as audio of a dialplan, which is never silent.
+    /// Whether somebody talks.
     fn is_talking(&self, target: MediaTarget) -> bool {
         let talks = |key| {
-            let channel = self.channels.get(key);
-            channel.is_some_and(|channel| match channel.tech {
-                Tech::Local { .. } => channel.audible_since.is_some(),
-                Tech::Sip { .. } => channel.talking_since.is_some(),
-            })
+            self.channels
+                .get(key)
+                .is_some_and(|channel| channel.hears == Sound::Voice)
         };
         match target {
             MediaTarget::Channel(key) => talks(key),

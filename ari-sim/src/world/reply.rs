@@ -61,6 +61,7 @@ pub(crate) fn refuse(status: u16, message: &str) -> Refused {
         404 => "Not Found",
         405 => "Method Not Allowed",
         409 => "Conflict",
+        412 => "Precondition Failed",
         413 => "Request Entity Too Large",
         422 => "Unprocessable Entity",
         501 => "Not Implemented",

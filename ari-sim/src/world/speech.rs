@@ -1,31 +1,19 @@
-//! What comes in from the far side of a channel: audio, talking, hold.
+//! What people do at the far side of a channel: they talk, fall silent, hold.
 
-use super::{World, channel::ChannelKey};
+use super::{
+    World,
+    channel::ChannelKey,
+    sound::{MAX_HOPS, Sound},
+};
 
 /// The music that a phone suggests to whoever it puts on hold.
 const SUGGESTED_MUSIC: &str = "default";
 
 impl World {
-    /// The phone of a channel was answered: audio comes in from now on, with silence in it as well.
-    pub(crate) fn phone_sends_audio(&mut self, key: ChannelKey) {
-        let now = self.now;
-        if let Some(channel) = self.channels.get_mut(key) {
-            channel.audible_since = Some(now);
-            self.far_side_audible(key, true);
-        }
-    }
-
     /// Somebody at the far side of a channel talks, or falls silent.
     pub(crate) fn far_side_talks(&mut self, key: ChannelKey, talks: bool) {
-        let now = self.now;
-        if let Some(channel) = self.channels.get_mut(key) {
-            if talks {
-                channel.talking_since.get_or_insert(now);
-            } else {
-                channel.talking_since = None;
-            }
-            self.recordings_hear_talking(key);
-        }
+        let sound = if talks { Sound::Voice } else { Sound::Silence };
+        self.hear(key, sound, MAX_HOPS);
     }
 
     /// The far side of a channel puts Asterisk on hold, or takes it from hold.

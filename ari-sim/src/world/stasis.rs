@@ -1,11 +1,38 @@
 //! Channels in Stasis: how they enter it, leave it, and change the application.
 
+use std::{borrow::Cow, sync::Arc};
+
 use super::{
     World,
-    channel::{ChannelKey, Run},
+    application::AppKey,
+    channel::{Channel, ChannelKey, Run},
     params::Params,
-    reply::{Outcome, no_content, refuse},
+    queue::Command,
+    reply::{Outcome, refuse},
+    time::SimTime,
 };
+
+/// Where a channel goes once it did what it was asked before.
+#[derive(Clone, Debug)]
+pub(crate) enum Departure {
+    /// Back to the dialplan.
+    Continue {
+        context: String,
+        exten: String,
+        priority: i64,
+    },
+    /// To another application.
+    Move { app: String, args: String },
+}
+
+impl Departure {
+    /// Who is to go back to the dialplan goes nowhere else.
+    pub(crate) fn add_to(self, planned: &mut Option<Self>) {
+        if !matches!(planned, Some(Self::Continue { .. })) {
+            *planned = Some(self);
+        }
+    }
+}
 
 /// The arguments of an application as its `StasisStart` lists them.
 fn arguments(args: &str) -> Vec<&str> {
@@ -36,17 +63,22 @@ impl World {
             self.write_variable(key, "STASISSTATUS", Some("FAILED"), false);
             return false;
         };
-        self.start_stasis(key, app, args);
+        self.start_stasis(key, app, arguments(args));
         true
     }
 
-    fn start_stasis(&mut self, key: ChannelKey, app: super::application::AppKey, args: &str) {
+    pub(crate) fn start_stasis<'a>(
+        &mut self,
+        key: ChannelKey,
+        app: AppKey,
+        args: impl IntoIterator<Item = &'a str>,
+    ) {
         self.watch_channel(app, key);
         if let Some(channel) = self.channels.get_mut(key) {
             channel.run = Run::Stasis { app };
         }
         self.tell_app(app, "StasisStart", |world, json| {
-            json.texts("args", arguments(args));
+            json.texts("args", args);
             if let Some(channel) = world.channels.get(key) {
                 json.object("channel", |json| channel.write(json));
             }
@@ -62,7 +94,7 @@ impl World {
             return false;
         };
         channel.run = Run::Nothing;
-        let id = std::sync::Arc::clone(&channel.id);
+        let id = Arc::clone(&channel.id);
         self.tell_app(app, "StasisEnd", |world, json| {
             if let Some(channel) = world.channels.get(key) {
                 json.object("channel", |json| channel.write(json));
@@ -81,51 +113,65 @@ impl World {
 
     pub(crate) fn move_channel(&mut self, params: Params<'_>) -> Outcome {
         let key = self.stasis_channel(params)?;
-        let name = params
+        let app = params
             .given("app")
-            .ok_or_else(|| refuse(400, "app is required"))?;
-        let args = params.text("appArgs");
-        let old = self
-            .channels
-            .get(key)
-            .and_then(super::channel::Channel::stasis);
-        let Some(new) = self.active_app(&name) else {
-            if let Some(old) = old {
-                self.tell_app(old, "ApplicationMoveFailed", |world, json| {
-                    if let Some(channel) = world.channels.get(key) {
-                        json.object("channel", |json| channel.write(json));
-                    }
-                    json.text("destination", &name)
-                        .texts("args", arguments(&args));
-                });
-            }
-            return no_content();
-        };
-        self.end_stasis(key);
-        self.start_stasis(key, new, &args);
-        no_content()
+            .ok_or_else(|| refuse(400, "app is required"))?
+            .into_owned();
+        let args = params.text("appArgs").into_owned();
+        self.order(key, Command::Depart(Departure::Move { app, args }))
     }
 
     pub(crate) fn continue_in_dialplan(&mut self, params: Params<'_>) -> Outcome {
-        let key = self.stasis_channel(params)?;
+        let key = self.ready_channel(params)?;
         let Some(place) = self.channels.get(key).map(|channel| channel.place.clone()) else {
             return Err(refuse(404, "Channel not found"));
         };
-        let elsewhere = ["context", "extension", "priority", "label"]
-            .iter()
-            .any(|name| params.given(name).is_some());
-        let context = params
-            .given("context")
-            .map_or(place.context, std::borrow::Cow::into_owned);
-        let exten = params
-            .given("extension")
-            .map_or(place.exten, std::borrow::Cow::into_owned);
+        let extension = params.given("extension").map(Cow::into_owned);
+        let anywhere = extension.is_some() || params.given("context").is_some();
+        let (context, exten) = match params.given("context") {
+            Some(context) => (
+                context.into_owned(),
+                extension.unwrap_or_else(|| "s".to_owned()),
+            ),
+            None => (place.context, extension.unwrap_or(place.exten)),
+        };
         let priority = match self.priority_of(params, &context, &exten)? {
-            Some(priority) => priority,
-            None if elsewhere && !params.has("priority") => 1,
+            Some(priority) if priority > 0 => priority,
+            // A negative one means the one that is there.
+            Some(_) => place.priority + 1,
+            None if anywhere => 1,
             None => place.priority + 1,
         };
+        let departure = Departure::Continue {
+            context,
+            exten,
+            priority,
+        };
+        self.order(key, Command::Depart(departure))
+    }
+
+    /// Nothing is left to be done by a channel: it goes where it was sent.
+    pub(crate) fn depart(&mut self, key: ChannelKey) {
+        let departure = self
+            .channels
+            .get_mut(key)
+            .and_then(|channel| channel.departure.take());
+        match departure {
+            Some(Departure::Continue {
+                context,
+                exten,
+                priority,
+            }) => self.leave_for_dialplan(key, &context, &exten, priority),
+            Some(Departure::Move { app, args }) => self.change_application(key, &app, &args),
+            None => {}
+        }
+    }
+
+    fn leave_for_dialplan(&mut self, key: ChannelKey, context: &str, exten: &str, priority: i64) {
         self.leave_bridge(key, true);
+        if let Some(channel) = self.channels.get_mut(key) {
+            channel.broadcast = None;
+        }
         match self.channels.get_mut(key) {
             // Stasis was called by no dialplan: the one that begins now runs inside of it.
             Some(channel) if !channel.has_dialplan => {
@@ -134,7 +180,42 @@ impl World {
             }
             _ => self.finish_stasis(key),
         }
-        self.run_dialplan(key, &context, &exten, priority);
-        no_content()
+        self.run_dialplan(key, context, exten, priority);
+    }
+
+    fn change_application(&mut self, key: ChannelKey, name: &str, args: &str) {
+        // Empty arguments are lost on the way.
+        let args = || args.split(',').filter(|argument| !argument.is_empty());
+        if let Some(new) = self.active_app(name) {
+            self.end_stasis(key);
+            self.start_stasis(key, new, args());
+        } else if let Some(old) = self.channels.get(key).and_then(Channel::stasis) {
+            self.tell_app(old, "ApplicationMoveFailed", |world, json| {
+                if let Some(channel) = world.channels.get(key) {
+                    json.object("channel", |json| channel.write(json));
+                }
+                json.text("destination", name).texts("args", args());
+            });
+        }
+    }
+
+    /// Sends a channel to another place of the dialplan, as AMI's `Redirect` does: out of its bridge and its
+    /// application. `channel` is an id or a name. Says whether there is such a channel.
+    pub fn redirect_channel(
+        &mut self,
+        now: SimTime,
+        channel: &str,
+        context: &str,
+        exten: &str,
+        priority: i64,
+    ) -> bool {
+        self.advance(now);
+        let Some(key) = self.find_channel(channel) else {
+            return false;
+        };
+        self.abort_jobs(key);
+        self.stop_dialplan(key);
+        self.leave_for_dialplan(key, context, exten, priority.max(1));
+        true
     }
 }

@@ -81,12 +81,4 @@ impl World {
         }
         Ok(sources)
     }
-
-    /// Nothing is broadcast here, so nothing can be claimed.
-    pub(crate) fn claim(params: Params<'_>) -> Outcome {
-        if params.given("channelId").is_none() {
-            return Err(refuse(400, "channelId parameter is required"));
-        }
-        Err(refuse(404, "Channel not found or not in broadcast state"))
-    }
 }

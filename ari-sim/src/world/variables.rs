@@ -1,14 +1,16 @@
 //! Variables of channels, of bridges, and global ones.
 
+use ari_core::Response;
 use serde_json::Value;
 
 use super::{
     World,
     bridge::BridgeKey,
-    channel::{ChannelKey, Party},
+    channel::{ChannelKey, Party, Tech},
     json::{Json, object},
     params::Params,
-    reply::{Outcome, Refused, no_content, ok, refuse, refuse_as},
+    queue::Command,
+    reply::{Outcome, Refused, done, no_content, ok, refuse, refuse_as},
 };
 
 /// A variable, and whether events show it.
@@ -66,6 +68,19 @@ impl Variables {
 /// A variable that a request sets: name, value, whether events show it.
 pub(crate) type Setting = (String, String, bool);
 
+/// A variable that an application sets or, without a value, takes away.
+#[derive(Debug)]
+pub(crate) struct Change {
+    pub(crate) name: String,
+    pub(crate) value: Option<String>,
+    pub(crate) reported: bool,
+}
+
+/// Reads variables of a body in which they may be anything: what is no object holds none.
+pub(crate) fn read_loose_settings(value: Option<&Value>) -> Result<Vec<Setting>, Refused> {
+    read_settings(value.filter(|value| value.is_object()))
+}
+
 /// Reads `{"A": "1", "B": {"value": "2", "report_events": true}}`.
 pub(crate) fn read_settings(value: Option<&Value>) -> Result<Vec<Setting>, Refused> {
     let members = match value {
@@ -74,7 +89,7 @@ pub(crate) fn read_settings(value: Option<&Value>) -> Result<Vec<Setting>, Refus
         Some(_) => return Err(refuse(400, "The 'variables' field must be a JSON object")),
     };
     let mut settings = Vec::new();
-    for (name, value) in members {
+    for (name, value) in members.iter().filter(|(name, _)| !name.is_empty()) {
         match value {
             Value::String(text) => settings.push((name.clone(), text.clone(), false)),
             Value::Object(inner) => {
@@ -84,10 +99,15 @@ pub(crate) fn read_settings(value: Option<&Value>) -> Result<Vec<Setting>, Refus
                         "Each object value in 'variables' must include string field 'value'",
                     )
                 })?;
-                let reported = inner
-                    .get("report_events")
-                    .and_then(Value::as_bool)
-                    .unwrap_or(false);
+                let reported = match inner.get("report_events") {
+                    None => false,
+                    Some(Value::Bool(reported)) => *reported,
+                    Some(_) => {
+                        let message =
+                            "Field 'report_events' in 'variables' entries must be boolean";
+                        return Err(refuse(400, message));
+                    }
+                };
                 settings.push((name.clone(), text.to_owned(), reported));
             }
             _ => {
@@ -186,6 +206,7 @@ impl World {
                 "pjsip,call-id" if !channel.protocol_id.is_empty() => channel.protocol_id.clone(),
                 _ => return None,
             }),
+            "TONE_DETECT" => self.tone_hits(key, argument),
             "GLOBAL" => Some(
                 self.options
                     .globals
@@ -248,6 +269,11 @@ impl World {
                 "language" => channel.language = value.into(),
                 _ => {}
             },
+            "TALK_DETECT" => self.set_talk_detection(key, argument, value),
+            "TONE_DETECT" => self.set_tone_detection(key, argument),
+            "PJSIP_TRANSFER_HANDLING" if matches!(channel.tech, Tech::Sip { .. }) => {
+                channel.transfers_by_application = value == "ari-only";
+            }
             "GLOBAL" => drop(
                 self.options
                     .globals
@@ -275,7 +301,7 @@ impl World {
         ))
     }
 
-    fn provided_channel(&self, params: Params<'_>) -> Result<ChannelKey, Refused> {
+    pub(crate) fn provided_channel(&self, params: Params<'_>) -> Result<ChannelKey, Refused> {
         let key = self.channel_ids.get(&*params.text("channelId")).copied();
         key.ok_or_else(|| refuse_as(404, "Channel Not Found", "Provided channel was not found"))
     }
@@ -292,20 +318,46 @@ impl World {
     }
 
     pub(crate) fn set_channel_variable(&mut self, params: Params<'_>) -> Outcome {
-        let key = self.stasis_channel(params)?;
         let name = params.given("variable").ok_or_else(name_required)?;
-        let value = params.0.parameters.text("value");
-        self.write_variable(key, &name, value.as_deref(), params.truth("report_events"));
-        no_content()
+        let key = self.stasis_channel(params)?;
+        let change = Change {
+            name: name.into_owned(),
+            value: params
+                .0
+                .parameters
+                .text("value")
+                .map(std::borrow::Cow::into_owned),
+            reported: params.truth("report_events"),
+        };
+        self.ask(key, Command::SetVariables(vec![change]))
     }
 
     pub(crate) fn set_channel_variables(&mut self, params: Params<'_>) -> Outcome {
+        if !has_body(params) {
+            return required_settings(params).and(no_content());
+        }
         let key = self.provided_channel(params)?;
         self.stasis_channel(params)?;
-        for (name, value, reported) in required_settings(params)? {
-            self.write_variable(key, &name, Some(&value), reported);
+        let settings = required_settings(params)?;
+        let changes = settings.into_iter().map(|(name, value, reported)| Change {
+            name: name.trim().to_owned(),
+            value: Some(value),
+            reported,
+        });
+        let changes = changes.collect();
+        self.ask(key, Command::SetVariables(changes))
+    }
+
+    pub(crate) fn change_variables(&mut self, key: ChannelKey, changes: Vec<Change>) -> Response {
+        for Change {
+            name,
+            value,
+            reported,
+        } in changes
+        {
+            self.write_variable(key, &name, value.as_deref(), reported);
         }
-        no_content()
+        done()
     }
 
     pub(crate) fn get_bridge_variable(&self, params: Params<'_>) -> Outcome {
@@ -405,13 +457,18 @@ fn variable_names(params: Params<'_>) -> Result<Vec<String>, Refused> {
     }
 }
 
+/// Whether a request that sets variables has a JSON body, whatever is in it.
+fn has_body(params: Params<'_>) -> bool {
+    let known = |name: &str| params.0.operation.parameter(name).is_some();
+    let mut names = params.0.parameters.iter().map(|(name, _)| name);
+    names.any(|name| name == "variables" || !known(name))
+}
+
 fn required_settings(params: Params<'_>) -> Result<Vec<Setting>, Refused> {
     if params.has("variables") {
         return read_settings(params.value("variables"));
     }
-    let known = |name: &str| params.0.operation.parameter(name).is_some();
-    let other_body = params.0.parameters.iter().any(|(name, _)| !known(name));
-    let message = if other_body {
+    let message = if has_body(params) {
         "The 'variables' field must be a JSON object"
     } else {
         "The 'variables' field is required"
