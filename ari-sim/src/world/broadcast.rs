@@ -117,17 +117,14 @@ impl World {
             self.tell_claimed(key, &app);
         }
         self.stop_dialplan(key);
-        match self.active_app(&app) {
-            Some(winner) => {
-                self.start_stasis(key, winner, args.iter().map(String::as_str));
+        if let Some(winner) = self.active_app(&app) {
+            self.start_stasis(key, winner, args.iter().map(String::as_str));
+        } else {
+            if let Some(channel) = self.channels.get_mut(key) {
+                channel.broadcast = None;
             }
-            None => {
-                if let Some(channel) = self.channels.get_mut(key) {
-                    channel.broadcast = None;
-                }
-                self.write_variable(key, "STASISSTATUS", Some("FAILED"), false);
-                self.next_priority(key);
-            }
+            self.write_variable(key, "STASISSTATUS", Some("FAILED"), false);
+            self.next_priority(key);
         }
         no_content()
     }

@@ -201,6 +201,17 @@ pub(crate) struct Dialing {
     pub(crate) phone: Option<TimerKey>,
 }
 
+/// Who does the transfers that the phone of a channel asks for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Transfers {
+    #[default]
+    ByAsterisk,
+    /// The application does (`PJSIP_TRANSFER_HANDLING()` is `ari-only`).
+    ByApplication,
+    /// The application does, and is asked for one to this place.
+    Asked(String),
+}
+
 #[derive(Debug)]
 pub(crate) struct Channel {
     pub(crate) id: Arc<str>,
@@ -243,15 +254,12 @@ pub(crate) struct Channel {
     pub(crate) departure: Option<Departure>,
     /// Channels that snoop on it.
     pub(crate) snoops: Vec<ChannelKey>,
-    /// Media was negotiated before the answer.
-    pub(crate) has_rtp: bool,
+    /// Since when media is negotiated, where that was before the answer.
+    pub(crate) early_media: Option<SimTime>,
     pub(crate) talk: Option<Box<TalkDetection>>,
     pub(crate) tone: Option<Box<ToneDetection>>,
     pub(crate) broadcast: Option<Box<Broadcast>>,
-    /// Its application does the transfers that its phone asks for (`PJSIP_TRANSFER_HANDLING()=ari-only`).
-    pub(crate) transfers_by_application: bool,
-    /// Where its phone asked to be transferred to.
-    pub(crate) refer: Option<String>,
+    pub(crate) transfers: Transfers,
 }
 
 impl Channel {
@@ -302,12 +310,11 @@ impl Channel {
             dials: None,
             departure: None,
             snoops: Vec::new(),
-            has_rtp: false,
+            early_media: None,
             talk: None,
             tone: None,
             broadcast: None,
-            transfers_by_application: false,
-            refer: None,
+            transfers: Transfers::ByAsterisk,
         }
     }
 

@@ -84,10 +84,11 @@ impl World {
 
     /// Tells the calling side that there is something to be heard before the answer.
     pub(crate) fn indicate_progress(&mut self, key: ChannelKey) {
+        let now = self.now;
         if let Some(channel) = self.channels.get_mut(key)
             && matches!(channel.tech, Tech::Sip { .. })
         {
-            channel.has_rtp = true;
+            channel.early_media.get_or_insert(now);
         }
         let peer = self
             .peer_of(key)

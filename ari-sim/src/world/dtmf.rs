@@ -22,8 +22,8 @@ impl World {
         let text = params
             .given("dtmf")
             .ok_or_else(|| refuse(400, "DTMF is required"))?;
-        let millis = |name, default| {
-            let given = params.number(name).unwrap_or(i64::from(default));
+        let millis = |name, default: i64| {
+            let given = params.number(name).unwrap_or(default);
             u32::try_from(given.max(0)).unwrap_or(u32::MAX)
         };
         let digits = Digits {

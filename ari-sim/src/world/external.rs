@@ -24,7 +24,7 @@ const PORTS: u64 = 5_000;
 pub(crate) enum MediaTech {
     /// RTP to and from an address.
     Rtp,
-    /// AudioSocket to a server.
+    /// `AudioSocket` to a server.
     AudioSocket,
     /// A WebSocket that Asterisk opens, or waits for.
     WebSocket { connection: String, answers: bool },
@@ -41,7 +41,7 @@ impl MediaTech {
 pub(crate) struct MediaEndpoint {
     tech: &'static str,
     destination: String,
-    /// What stands behind the destination: options, or the id of an AudioSocket.
+    /// What stands behind the destination: options, or the id of an `AudioSocket`.
     rest: String,
 }
 
@@ -210,7 +210,7 @@ impl World {
             ("none", "websocket") => {
                 let mut options = text("transport_data", "");
                 if let Some(direction) = direction {
-                    options.push_str(&format!("d({direction})"));
+                    options.extend(["d(", &direction, ")"]);
                 }
                 if options.is_empty() {
                     format!("WebSocket/{host}")

@@ -64,9 +64,9 @@ enum Part {
     One(Set),
     Begin,
     End,
-    All(Vec<Part>),
-    Either(Vec<Part>),
-    Repeat(Box<Part>, u32, Option<u32>),
+    All(Vec<Self>),
+    Either(Vec<Self>),
+    Repeat(Box<Self>, u32, Option<u32>),
 }
 
 struct Parser<'a> {
@@ -339,10 +339,9 @@ impl Pattern {
                 continue;
             }
             match &self.steps[place] {
-                Step::One(_) => {}
                 Step::Begin if begins => left.push(place + 1),
                 Step::End if ends => left.push(place + 1),
-                Step::Begin | Step::End => {}
+                Step::One(_) | Step::Begin | Step::End => {}
                 Step::Split(first, second) => left.extend([*first, *second]),
                 Step::Jump(to) => left.push(*to),
                 Step::Match => return true,

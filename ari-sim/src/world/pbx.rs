@@ -7,7 +7,7 @@ use super::{
     channel::{ChannelKey, Run, State},
     dialplan::{Step, substitute},
     events::MediaTarget,
-    sound::Sound,
+    sound::Source,
 };
 
 /// Priorities that may follow each other without time passing; more is a loop.
@@ -58,7 +58,7 @@ impl World {
 
     /// The time of the current priority is over.
     pub(crate) fn continue_dialplan(&mut self, key: ChannelKey) {
-        self.send_from_dialplan(key, Sound::Nothing, false);
+        self.send_from_dialplan(key, Source::Nothing);
         self.broadcast_ends(key);
         let Some(channel) = self.channels.get(key) else {
             return;
@@ -182,7 +182,7 @@ impl World {
                 Next::Now
             }
             "Playback" => {
-                self.send_from_dialplan(key, Sound::Voice, false);
+                self.send_from_dialplan(key, Source::Voice);
                 for name in data.split(['&', ',']) {
                     self.callers_hear(MediaTarget::Channel(key), &format!("sound:{name}"));
                 }
@@ -193,11 +193,11 @@ impl World {
                 Next::After(total)
             }
             "Echo" => {
-                self.send_from_dialplan(key, Sound::Silence, true);
+                self.send_from_dialplan(key, Source::Echo);
                 Next::Never
             }
             "Milliwatt" | "MusicOnHold" => {
-                self.send_from_dialplan(key, Sound::Voice, false);
+                self.send_from_dialplan(key, Source::Voice);
                 Next::Never
             }
             "Busy" => self.run_refusal(key, 17, data),
@@ -283,8 +283,8 @@ impl World {
         Next::After(total)
     }
 
-    fn send_from_dialplan(&mut self, key: ChannelKey, sound: Sound, echo: bool) {
-        self.change_sent(key, |sent| (sent.dialplan, sent.echo) = (sound, echo));
+    fn send_from_dialplan(&mut self, key: ChannelKey, source: Source) {
+        self.change_sent(key, |sent| sent.dialplan = source);
     }
 
     /// The dialplan of a channel stops where it is.
@@ -294,7 +294,7 @@ impl World {
         {
             let timer = timer.take();
             self.timers.cancel(timer);
-            self.send_from_dialplan(key, Sound::Nothing, false);
+            self.send_from_dialplan(key, Source::Nothing);
         }
     }
 }

@@ -97,6 +97,10 @@ impl World {
     }
 
     /// Has a channel do something; the request is answered when it is done.
+    #[allow(
+        clippy::unnecessary_wraps,
+        reason = "an operation returns it as its outcome"
+    )]
     pub(crate) fn ask(&mut self, key: ChannelKey, command: Command) -> Outcome {
         let ticket = self.ticket();
         self.enqueue(key, command, Some(ticket));

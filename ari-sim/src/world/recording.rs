@@ -254,6 +254,9 @@ impl World {
         let Some(target) = self.recordings.get(key).map(|recording| recording.target) else {
             return false;
         };
+        if let MediaTarget::Channel(channel) = target {
+            self.answer_channel(channel);
+        }
         let (audible, talks) = (self.is_audible(target), self.is_talking(target));
         let beep = self.options.sounds.get("beep").copied().unwrap_or_default();
         let now = self.now;

@@ -88,7 +88,8 @@ impl Channel {
     }
 
     const fn has_rtp(&self) -> bool {
-        matches!(self.tech, Tech::Sip { .. }) && (self.has_rtp || matches!(self.state, State::Up))
+        matches!(self.tech, Tech::Sip { .. })
+            && (self.early_media.is_some() || matches!(self.state, State::Up))
     }
 }
 

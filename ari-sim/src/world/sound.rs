@@ -24,13 +24,20 @@ pub(crate) enum Sound {
     Voice,
 }
 
+/// What the dialplan of a channel sends.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Source {
+    #[default]
+    Nothing,
+    Voice,
+    /// What comes in.
+    Echo,
+}
+
 /// What Asterisk sends to the far side of a channel.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Sent {
-    /// By its dialplan.
-    pub(crate) dialplan: Sound,
-    /// It sends back what comes in.
-    pub(crate) echo: bool,
+    pub(crate) dialplan: Source,
     pub(crate) playback: bool,
     pub(crate) silence: bool,
     pub(crate) music: bool,
@@ -45,8 +52,11 @@ impl Sent {
         } else {
             Sound::Nothing
         };
-        let echo = if self.echo { hears } else { Sound::Nothing };
-        own.max(self.dialplan).max(echo)
+        own.max(match self.dialplan {
+            Source::Nothing => Sound::Nothing,
+            Source::Voice => Sound::Voice,
+            Source::Echo => hears.max(Sound::Silence),
+        })
     }
 }
 
@@ -202,7 +212,7 @@ impl World {
         let (bridge, snooped, echo) = (
             channel.bridge,
             !channel.snoops.is_empty(),
-            channel.sent.echo,
+            channel.sent.dialplan == Source::Echo,
         );
         if (before == Sound::Nothing) != (sound == Sound::Nothing) {
             let begins = before == Sound::Nothing;

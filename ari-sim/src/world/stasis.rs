@@ -137,10 +137,9 @@ impl World {
         };
         let priority = match self.priority_of(params, &context, &exten)? {
             Some(priority) if priority > 0 => priority,
-            // A negative one means the one that is there.
-            Some(_) => place.priority + 1,
             None if anywhere => 1,
-            None => place.priority + 1,
+            // A negative one means the one that is there.
+            _ => place.priority + 1,
         };
         let departure = Departure::Continue {
             context,

@@ -3,7 +3,7 @@
 use super::{
     World,
     call_record::HangupParty,
-    channel::{ChannelKey, State, Tech},
+    channel::{ChannelKey, State, Tech, Transfers},
     params::Params,
     queue::Command,
     reply::{Outcome, no_content, refuse, refuse_as},
@@ -89,19 +89,16 @@ impl World {
             "channel_unavailable" | "channel_declined" => ("channel_declined", true),
             _ => return Err(refuse(400, "Invalid states value")),
         };
-        let Some(channel) = self
-            .channels
-            .get_mut(key)
-            .filter(|channel| channel.refer.is_some())
-        else {
+        let Some(channel) = self.channels.get_mut(key) else {
             return no_content();
         };
-        let destination = if ends {
-            channel.refer.take()
-        } else {
-            channel.refer.clone()
+        let Transfers::Asked(destination) = channel.transfers.clone() else {
+            return no_content();
         };
-        self.tell_transfer(key, &destination.unwrap_or_default(), Some(state));
+        if ends {
+            channel.transfers = Transfers::ByApplication;
+        }
+        self.tell_transfer(key, &destination, Some(state));
         no_content()
     }
 
@@ -116,11 +113,11 @@ impl World {
         let Some(data) = self
             .channels
             .get_mut(key)
-            .filter(|data| data.transfers_by_application)
+            .filter(|data| data.transfers != Transfers::ByAsterisk)
         else {
             return false;
         };
-        data.refer = Some(destination.to_owned());
+        data.transfers = Transfers::Asked(destination.to_owned());
         self.tell_transfer(key, destination, None);
         true
     }

@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::{
     World,
     bridge::BridgeKey,
-    channel::{ChannelKey, Party, Tech},
+    channel::{ChannelKey, Party, Tech, Transfers},
     json::{Json, object},
     params::Params,
     queue::Command,
@@ -272,7 +272,11 @@ impl World {
             "TALK_DETECT" => self.set_talk_detection(key, argument, value),
             "TONE_DETECT" => self.set_tone_detection(key, argument),
             "PJSIP_TRANSFER_HANDLING" if matches!(channel.tech, Tech::Sip { .. }) => {
-                channel.transfers_by_application = value == "ari-only";
+                channel.transfers = if value == "ari-only" {
+                    Transfers::ByApplication
+                } else {
+                    Transfers::ByAsterisk
+                };
             }
             "GLOBAL" => drop(
                 self.options
@@ -334,7 +338,7 @@ impl World {
 
     pub(crate) fn set_channel_variables(&mut self, params: Params<'_>) -> Outcome {
         if !has_body(params) {
-            return required_settings(params).and(no_content());
+            return required_settings(params).and_then(|_| no_content());
         }
         let key = self.provided_channel(params)?;
         self.stasis_channel(params)?;
