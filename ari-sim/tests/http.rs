@@ -174,6 +174,10 @@ async fn a_call_over_http_and_websocket() {
             .status,
         204
     );
+    // How good the media was.
+    for _ in 0..5 {
+        assert_eq!(next_event(&mut socket).await["type"], "ChannelVarset");
+    }
     for kind in ["ChannelHangupRequest", "StasisEnd"] {
         assert_eq!(next_event(&mut socket).await["type"], kind);
     }

@@ -9,6 +9,7 @@ use super::{
     detect::scanned,
     params::Params,
     reply::{Outcome, no_content, refuse, refuse_as},
+    time::SimTime,
 };
 
 /// The cause of a hangup that an application asks for; the real one is in `ChannelDestroyed`.
@@ -129,6 +130,24 @@ impl World {
         self.tell_hangup_request(key, Some(REQUESTED), true);
         self.end_channel(key);
         no_content()
+    }
+
+    /// Hangs a channel up from outside of ARI, as AMI's `Hangup` does. `channel` is an id or a name. Says
+    /// whether there is such a channel.
+    pub fn hang_up_channel(&mut self, now: SimTime, channel: &str, cause: Option<u16>) -> bool {
+        self.advance(now);
+        let Some(key) = self.find_channel(channel) else {
+            return false;
+        };
+        if let Some(channel) = self.channels.get_mut(key) {
+            channel.cause = cause.unwrap_or(channel.cause);
+            if let Some(call) = channel.call() {
+                self.call_hung_up(call, HangupParty::Dialplan);
+            }
+        }
+        self.tell_hangup_request(key, Some(REQUESTED), true);
+        self.end_channel(key);
+        true
     }
 
     /// Ends a channel and what hangs on it: its media, its membership, its application, its other half.

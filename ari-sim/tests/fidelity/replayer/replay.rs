@@ -347,6 +347,16 @@ impl<'a> Replay<'a> {
                 let duration = Duration::from_millis(millis);
                 self.world.press(self.now, &channel, digit, duration);
             }
+            "Redirect" => {
+                let (context, exten) = (text("Context"), text("Exten"));
+                let priority = text("Priority").parse().unwrap_or(1);
+                self.world
+                    .redirect_channel(self.now, &channel, &context, &exten, priority);
+            }
+            "Hangup" => {
+                let cause = text("Cause").parse().ok();
+                self.world.hang_up_channel(self.now, &channel, cause);
+            }
             _ => self.cannot(line, "this action is not known"),
         }
     }
