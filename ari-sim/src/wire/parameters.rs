@@ -28,7 +28,13 @@ pub(crate) fn read(
             request.parameters.set(spec.name, from_text(spec, value)?);
         }
     }
-    for (name, value) in arguments {
+    // A path whose name is spelled out passes parameters by that are not its own.
+    let own = |name: &str| {
+        operation
+            .parameter(name)
+            .is_some_and(|spec| spec.location == Location::Path)
+    };
+    for (name, value) in arguments.into_iter().filter(|(name, _)| own(name)) {
         request.parameters.set(name, value);
     }
     let Some(body) = body.filter(|body| !body.is_null()) else {
@@ -41,7 +47,9 @@ pub(crate) fn read(
                 request.parameters.set(spec.name, body.clone());
                 continue;
             }
-            Location::Query | Location::Body => body.get(spec.name),
+            // That there is a body counts, too, where it lacks what it should have.
+            Location::Body => Some(body.get(spec.name).unwrap_or(&Value::Null)),
+            Location::Query => body.get(spec.name),
         };
         match value.map(|value| from_json(spec, value)) {
             None => {}

@@ -145,7 +145,7 @@ impl World {
                 }
             });
         });
-        self.start_call(key, origination);
+        self.call_out(key, origination);
         Ok(Reply::Now(ari_core::Response::new(200, "OK", body)))
     }
 

@@ -80,7 +80,7 @@ impl World {
         let origination = self.read_origination(params)?;
         let key = self.make_call(&origination, &settings)?;
         let answer = ok(self.channel_json(key));
-        self.start_call(key, origination);
+        self.call_out(key, origination);
         answer
     }
 
@@ -182,7 +182,7 @@ impl World {
     }
 
     /// Calls.
-    pub(crate) fn start_call(&mut self, key: ChannelKey, origination: Origination) {
+    pub(crate) fn call_out(&mut self, key: ChannelKey, origination: Origination) {
         let dialstring = origination.dialstring().to_owned();
         let endpoint = split_endpoint(&origination.endpoint)
             .and_then(|(tech, resource)| self.endpoint(tech, resource));

@@ -469,8 +469,8 @@ fn has_body(params: Params<'_>) -> bool {
 }
 
 fn required_settings(params: Params<'_>) -> Result<Vec<Setting>, Refused> {
-    if params.has("variables") {
-        return read_settings(params.value("variables"));
+    if let Some(members @ Value::Object(_)) = params.value("variables") {
+        return read_settings(Some(members));
     }
     let message = if has_body(params) {
         "The 'variables' field must be a JSON object"
