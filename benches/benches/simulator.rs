@@ -1,0 +1,20 @@
+//! How many calls a simulated Asterisk carries on one core.
+#![allow(missing_docs, reason = "criterion makes a public function")]
+
+use ari_benches::CallCenter;
+use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+
+/// Calls of one round.
+const CALLS: u64 = 1_000;
+
+fn calls(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("simulator");
+    group.throughput(Throughput::Elements(CALLS));
+    let mut center = CallCenter::open(1_000);
+    group.bench_function("calls", |bencher| bencher.iter(|| center.take_calls(CALLS)));
+    assert_ne!(center.done(), 0, "{center:?}");
+    group.finish();
+}
+
+criterion_group!(benches, calls);
+criterion_main!(benches);
