@@ -315,7 +315,7 @@ async fn callers_give_up_find_nobody_and_hang_up() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn keys_take_their_time_and_come_one_after_the_other() {
+async fn an_application_is_told_of_keys_talking_and_hold() {
     let simulator = simulator();
     let ari = simulator.connect("help").unwrap();
     let mut calls = ari.calls().await.unwrap();
@@ -332,6 +332,13 @@ async fn keys_take_their_time_and_come_one_after_the_other() {
     for expected in ["1", "2", "3"] {
         assert_eq!(digit(&mut events).await.unwrap(), expected);
     }
+    channel
+        .set_variable("TALK_DETECT(set)", "1000,256")
+        .await
+        .unwrap();
+    alice.talk_for(2 * SECOND).await.unwrap();
+    until(&mut events, "ChannelTalkingStarted").await.unwrap();
+    until(&mut events, "ChannelTalkingFinished").await.unwrap();
     alice.hold().unwrap();
     until(&mut events, "ChannelHold").await.unwrap();
     alice.unhold().unwrap();
