@@ -5,7 +5,10 @@ use std::time::Duration;
 
 use anyhow::{Result, bail};
 use ari_core::{Ari, Calls, ChannelHandle, Events, IncomingCall, StreamItem, events::EventBody};
-use ari_sim::{CallError, HangupParty, PhoneCall, Simulator, WorldOptions, world::ActError};
+use ari_sim::{
+    CallError, CallScript, Cue, HangupParty, PhoneCall, Simulator, WorldOptions,
+    world::{ActError, Dialplan, Step},
+};
 use futures::StreamExt as _;
 use tokio::{time::Instant, time::timeout};
 
@@ -344,3 +347,43 @@ async fn an_application_is_told_of_keys_talking_and_hold() {
     alice.unhold().unwrap();
     until(&mut events, "ChannelUnhold").await.unwrap();
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_a_dialplan_plays_is_heard_and_scripts_call_extensions_too() {
+    let options = WorldOptions::default()
+        .dialplan(Dialplan::parse(SHOP).unwrap())
+        .sound("closed", 3 * SECOND);
+    let simulator = Simulator::builder().options(options).start();
+    let alice = simulator.call("2000").context("shop").await;
+    alice.hears_to_end("sound:closed").await.unwrap();
+    let end = alice.ended().await.unwrap();
+    assert_eq!((end.by, end.answered), (HangupParty::Dialplan, true));
+
+    let mut script = CallScript::to_extension("2001");
+    script.context = "shop".to_owned();
+    let mut step = Step::new(Cue::Answered, SECOND);
+    (step.hold, step.talk) = (Some(true), SECOND);
+    let script = script.step(step).step(Step {
+        hang_up: true,
+        cause: Some(38),
+        ..Step::new(Cue::Answered, 4 * SECOND)
+    });
+    let ari = simulator.connect("shop").unwrap();
+    let mut calls = ari.calls().await.unwrap();
+    simulator.place_call(script);
+    let (channel, mut events) = calls.next().await.unwrap().into_parts();
+    channel.answer().await.unwrap();
+    until(&mut events, "ChannelHold").await.unwrap();
+    channel.until_hungup().await.unwrap();
+    let record = simulator.call_records().pop().unwrap();
+    assert_eq!((&*record.dialed, record.cause), ("2001", Some(38)));
+    assert_eq!(record.hung_up_by, Some(HangupParty::Caller));
+}
+
+const SHOP: &str = "
+[shop]
+exten => 2000,1,Answer()
+same => n,Playback(closed)
+same => n,Hangup()
+exten => 2001,1,Stasis(shop)
+";

@@ -192,6 +192,59 @@ async fn a_call_over_http_and_websocket() {
 }
 
 #[tokio::test]
+async fn phones_are_set_from_outside() {
+    let (_simulator, server) = start().await;
+    let set = |name: &'static str, setting: Value| {
+        let server = &server;
+        async move {
+            let (target, setting) = (format!("/sim/endpoints/{name}"), setting.to_string());
+            ask(server, "PUT", &target, Some(("application/json", &setting))).await
+        }
+    };
+    let socket = open(&server, "app=desk").await.unwrap();
+    let carol = "/ari/endpoints/PJSIP/carol";
+    assert_eq!(ask(&server, "GET", carol, None).await.status, 404);
+    let busy = set("carol", json!({"refuses": 17, "rings": false})).await;
+    assert_eq!(
+        (busy.status, busy.json()),
+        (200, json!({"endpoint": "PJSIP/carol"}))
+    );
+    assert_eq!(ask(&server, "GET", carol, None).await.status, 200);
+    let mut socket = socket;
+    let call = "/ari/channels?endpoint=PJSIP/carol&app=desk";
+    assert_eq!(ask(&server, "POST", call, None).await.status, 200);
+    loop {
+        let event = next_event(&mut socket).await;
+        if event["type"] == "ChannelDestroyed" {
+            assert_eq!(event["cause"], 17);
+            break;
+        }
+    }
+    for wrong in [
+        json!({"refuses": 17, "answers_after_ms": 1}),
+        json!({"busy": true}),
+        json!([]),
+    ] {
+        assert_eq!(set("carol", wrong).await.status, 400);
+    }
+    for wrong in [
+        json!({}),
+        json!({"application": "desk", "extension": "1000"}),
+        json!({"application": "desk", "steps": [{"on": "placed", "press": "x"}]}),
+    ] {
+        let order = json!({ "script": wrong }).to_string();
+        let order = ask(
+            &server,
+            "POST",
+            "/sim/calls",
+            Some(("application/json", &order)),
+        )
+        .await;
+        assert_eq!(order.status, 400, "{}", order.body);
+    }
+}
+
+#[tokio::test]
 async fn what_is_wrong_is_refused_as_asterisk_refuses_it() {
     let (_simulator, server) = start().await;
     let json_type = "application/json";

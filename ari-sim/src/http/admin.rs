@@ -6,12 +6,15 @@ use axum::{
     Router,
     body::Bytes,
     extract::State,
-    routing::{get, post},
+    routing::{get, post, put},
 };
 use serde::Deserialize;
 use serde_json::json;
 
-use super::rest::{self, Answer};
+use super::{
+    phones,
+    rest::{self, Answer},
+};
 use crate::{simulator::Runtime, wire::HttpAnswer, world::CallScript};
 
 /// Most calls that one request may place at once.
@@ -38,17 +41,18 @@ pub(crate) fn routes() -> Router<Arc<Runtime>> {
         .route("/sim/calls", get(calls).post(place))
         .route("/sim/totals", get(totals))
         .route("/sim/channels", get(channels))
+        .route("/sim/endpoints/{name}", put(phones::set))
         .route("/sim/drop-websockets", post(drop_websockets))
 }
 
-fn reply(value: &impl serde::Serialize) -> Answer {
+pub(super) fn reply(value: &impl serde::Serialize) -> Answer {
     match serde_json::to_vec(value) {
         Ok(body) => rest::write(HttpAnswer::new(200, "OK").content("application/json", body)),
         Err(error) => refusal(500, "Internal Server Error", &error.to_string()),
     }
 }
 
-fn refusal(status: u16, reason: &'static str, message: &str) -> Answer {
+pub(super) fn refusal(status: u16, reason: &'static str, message: &str) -> Answer {
     rest::write(HttpAnswer::refusal(status, reason, message))
 }
 

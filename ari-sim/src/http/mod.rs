@@ -3,6 +3,7 @@
 mod admin;
 mod events;
 mod listener;
+mod phones;
 mod rest;
 mod socket;
 
