@@ -21,6 +21,8 @@ pub mod registry;
 mod request;
 pub mod router;
 mod scope;
+#[cfg(feature = "spec")]
+pub mod spec;
 mod stream;
 pub mod subject;
 #[cfg(any(test, feature = "testing"))]
