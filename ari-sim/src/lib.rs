@@ -11,8 +11,8 @@ pub use self::{
     http::Server,
     record::{InvalidUpstream, RecordError, Recorder, RecorderBuilder},
     simulator::{
-        CallEnd, CallError, Endpoint, Fault, PhoneCall, PlaceCall, Press, Simulator,
-        SimulatorBuilder,
+        CallEnd, CallError, Endpoint, Fault, Outbound, OutboundSocket, PhoneCall, PlaceCall, Press,
+        Simulator, SimulatorBuilder,
     },
     world::{
         CallRecord, CallScript, CallTotals, Cue, HangupParty, Heard, Phone, SimTime, World,

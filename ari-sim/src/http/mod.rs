@@ -3,6 +3,7 @@
 mod admin;
 mod events;
 mod listener;
+pub(crate) mod outbound;
 mod phones;
 mod rest;
 mod socket;

@@ -40,11 +40,18 @@ pub(crate) fn config() -> WebSocketConfig {
 pub(crate) struct SessionGuard {
     runtime: Arc<Runtime>,
     session: SessionId,
-    sink: SocketSink,
     handshake: Arc<Handshake>,
 }
 
 impl SessionGuard {
+    pub(crate) fn new(runtime: &Arc<Runtime>, session: SessionId, handshake: Handshake) -> Self {
+        Self {
+            runtime: Arc::clone(runtime),
+            session,
+            handshake: Arc::new(handshake),
+        }
+    }
+
     /// Opens the session; gives what is to be sent, too.
     pub(crate) fn open(
         runtime: &Arc<Runtime>,
@@ -52,26 +59,23 @@ impl SessionGuard {
         cut: CancellationToken,
     ) -> (Self, mpsc::Receiver<Bytes>) {
         let (events, queue) = mpsc::channel(runtime.limits.socket_queue);
-        let sink = SocketSink { events, cut };
         let session = runtime.open_session(
-            Sink::Socket(sink.clone()),
+            Sink::Socket(SocketSink { events, cut }),
             handshake.applications(),
             handshake.subscribes_to_all(),
         );
-        let guard = Self {
-            runtime: Arc::clone(runtime),
-            session,
-            sink,
-            handshake: Arc::new(handshake),
-        };
-        (guard, queue)
+        (Self::new(runtime, session, handshake), queue)
+    }
+
+    pub(crate) const fn session(&self) -> SessionId {
+        self.session
     }
 
     /// Reads a request, does it, and gives the frame of its answer; `None`: there is none.
-    fn request(&self, frame: &[u8]) -> BoxFuture<'static, Option<Bytes>> {
+    fn request(&self, frame: &[u8], cut: &CancellationToken) -> BoxFuture<'static, Option<Bytes>> {
         let runtime = Arc::clone(&self.runtime);
         let handshake = Arc::clone(&self.handshake);
-        let cut = self.sink.cut.clone();
+        let cut = cut.clone();
         let outcome = runtime.config.read_frame(&handshake, frame);
         async move {
             let mut answer = match outcome {
@@ -117,14 +121,18 @@ impl Drop for SessionGuard {
 /// Carries a socket until either side ends it, or the other one does not keep up.
 ///
 /// Requests are done one after the other. As long as one is being done nothing is read, not even a ping.
+///
+/// # Cancel safety
+/// When the future is dropped the socket is dropped without a close frame; events that were taken from
+/// the queue are lost.
 pub(crate) async fn carry<S: AsyncRead + AsyncWrite + Unpin>(
     socket: WebSocketStream<S>,
     role: Role,
-    mut queue: mpsc::Receiver<Bytes>,
+    queue: &mut mpsc::Receiver<Bytes>,
     guard: &SessionGuard,
+    cut: &CancellationToken,
 ) {
     let limit = guard.runtime.limits.write_timeout;
-    let cut = &guard.sink.cut;
     let largest = MAX_FRAME - header_length(role);
     let (mut outgoing, mut incoming) = socket.split();
     let mut batch = Vec::with_capacity(BATCH);
@@ -138,9 +146,13 @@ pub(crate) async fn carry<S: AsyncRead + AsyncWrite + Unpin>(
             }
         };
         tokio::select! {
+            biased;
             () = cut.cancelled() => return,
             count = queue.recv_many(&mut batch, BATCH) => {
                 if count == 0 {
+                    // The session is over.
+                    let frame = CloseFrame { code: CloseCode::Normal, reason: Utf8Bytes::default() };
+                    let _ = timeout(limit, outgoing.send(Message::Close(Some(frame)))).await;
                     return;
                 }
             }
@@ -150,7 +162,7 @@ pub(crate) async fn carry<S: AsyncRead + AsyncWrite + Unpin>(
             }
             message = incoming.next(), if idle => match message {
                 Some(Ok(Message::Text(text))) if text.len() <= largest => {
-                    request = Some(guard.request(text.as_bytes()));
+                    request = Some(guard.request(text.as_bytes(), cut));
                     continue;
                 }
                 Some(Ok(Message::Text(_)) | Err(tungstenite::Error::Capacity(_))) => {

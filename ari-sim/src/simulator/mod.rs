@@ -3,6 +3,7 @@
 mod calls;
 mod client;
 mod faults;
+mod outbound;
 mod runtime;
 mod session;
 
@@ -18,6 +19,7 @@ use bytes::Bytes;
 pub use self::{
     calls::{CallEnd, CallError, Endpoint, PhoneCall, PlaceCall, Press},
     faults::Fault,
+    outbound::{Outbound, OutboundSocket},
 };
 pub(crate) use self::{
     runtime::Runtime,
@@ -204,6 +206,16 @@ impl Simulator {
     /// The address cannot be listened on.
     pub async fn serve(&self, address: impl Into<SocketAddr>) -> std::io::Result<Server> {
         http::serve(self.runtime(), address.into()).await
+    }
+
+    /// Opens sockets to the server of an application, as `type=outbound_websocket` of `ari.conf` does:
+    /// one at once that is opened again whenever it is lost, or one for each call.
+    ///
+    /// # Errors
+    /// The URI is none of a WebSocket without TLS, the name of an application is empty or longer than 73
+    /// bytes, or there is no such user of ARI.
+    pub fn dial(&self, outbound: Outbound) -> std::io::Result<OutboundSocket> {
+        OutboundSocket::open(self.runtime(), outbound)
     }
 
     /// Does an operation, as if it came from nobody.

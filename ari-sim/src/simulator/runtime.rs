@@ -20,8 +20,9 @@ use super::{
     session::{Sink, SocketSink},
 };
 use crate::{
+    http::outbound::{self, Target},
     wire::{AriConfig, RestResponse},
-    world::{CallId, CallScript, Reply, SessionId, SimTime, Ticket, World},
+    world::{CallId, CallScript, PerCallId, Reply, SessionId, SimTime, Ticket, World},
 };
 
 /// What a WebSocket is allowed.
@@ -79,6 +80,10 @@ pub(crate) struct Runtime {
     call_ended: Notify,
     /// A phone was called.
     call_received: Notify,
+    /// Something is to be done about the sockets of calls.
+    pub(crate) per_call: Notify,
+    /// How the sockets of calls are opened.
+    pub(crate) per_call_targets: Mutex<HashMap<PerCallId, Arc<Target>>>,
     pub(crate) faults: Faults,
     pub(crate) config: AriConfig,
     pub(crate) limits: Limits,
@@ -109,6 +114,8 @@ impl Runtime {
             earlier: Notify::new(),
             call_ended: Notify::new(),
             call_received: Notify::new(),
+            per_call: Notify::new(),
+            per_call_targets: Mutex::default(),
             faults: Faults::default(),
             config,
             limits,
@@ -116,6 +123,8 @@ impl Runtime {
             tracker: TaskTracker::new(),
         });
         runtime.tracker.spawn(Arc::clone(&runtime).drive());
+        let sockets = outbound::open_for_calls(Arc::clone(&runtime));
+        runtime.tracker.spawn(sockets);
         runtime
     }
 
@@ -167,7 +176,11 @@ impl Runtime {
         };
         let call_ended = core.world.call_totals().ended != ended;
         let call_received = core.world.received_calls() != received;
+        let per_call = core.world.has_per_call_actions();
         drop(core);
+        if per_call {
+            self.per_call.notify_one();
+        }
         if earlier {
             self.earlier.notify_one();
         }
@@ -257,6 +270,28 @@ impl Runtime {
             }
             session
         })
+    }
+
+    /// Lets the events of a session go elsewhere from now on.
+    pub(crate) fn set_sink(&self, session: SessionId, sink: Sink) {
+        self.with_core(|core, _| core.sinks.insert(session, sink));
+    }
+
+    /// The same for a session that has a sink; says whether it has.
+    pub(crate) fn replace_sink(&self, session: SessionId, sink: Sink) -> bool {
+        self.with_core(|core, _| match core.sinks.get_mut(&session) {
+            Some(known) => {
+                *known = sink;
+                true
+            }
+            None => false,
+        })
+    }
+
+    /// Ends the session of a socket that the simulator opened, which is told so.
+    pub(crate) fn unregister_outbound(&self, session: SessionId) {
+        self.with_world(|world, _| world.unregister_outbound(session));
+        self.close_session(session);
     }
 
     pub(crate) fn close_session(&self, session: SessionId) {

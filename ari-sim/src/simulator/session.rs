@@ -30,6 +30,7 @@ impl Sink {
         match self {
             Self::Socket(socket) => {
                 if socket.events.try_send(event).is_err() {
+                    tracing::debug!("a WebSocket does not keep up with its events");
                     socket.cut.cancel();
                 }
             }

@@ -98,6 +98,16 @@ impl AriConfig {
             .find(|user| user.name == name && user.password == password)
     }
 
+    /// Name and password of a user; without a name, of the first who may do everything.
+    pub(crate) fn credentials(&self, name: Option<&str>) -> Option<(String, String)> {
+        let mut users = self.users.iter();
+        let user = users.find(|user| match name {
+            Some(name) => user.name == name,
+            None => !user.read_only,
+        })?;
+        Some((user.name.clone(), user.password.clone()))
+    }
+
     pub(crate) fn allows(&self, origin: &str) -> bool {
         self.allowed_origins
             .iter()

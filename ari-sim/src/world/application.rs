@@ -184,7 +184,10 @@ impl World {
             .apps
             .get_mut(key)
             .and_then(|app| app.session.replace(session));
-        if let Some(old) = old.filter(|old| *old != session) {
+        let replaced = old.filter(|old| *old != session);
+        if let Some(old) =
+            replaced.filter(|_| self.lets_through(application, "ApplicationReplaced"))
+        {
             self.tell_replaced(old, application);
         }
     }
@@ -217,6 +220,17 @@ impl World {
                 self.forget_unused(key);
             }
         }
+    }
+
+    /// The applications of a session, by name.
+    pub(crate) fn applications_of(&self, session: SessionId) -> Vec<Arc<str>> {
+        let own = self
+            .apps
+            .iter()
+            .filter(|(_, app)| app.session == Some(session));
+        let mut names: Vec<_> = own.map(|(_, app)| Arc::clone(&app.name)).collect();
+        names.sort();
+        names
     }
 
     /// Whether an application is connected.

@@ -29,6 +29,7 @@ mod json;
 mod members;
 mod options;
 mod originate;
+mod outbound;
 mod params;
 mod pattern;
 mod pbx;
@@ -65,6 +66,7 @@ pub use self::{
     events::Delivery,
     options::{Outcome as PhoneOutcome, Phone, WorldOptions},
     phone::CallId,
+    outbound::{PerCallAction, PerCallId},
     reply::{Reply, Ticket},
     script::{Act, ActError, CallScript, Cue, Step},
     time::SimTime,
@@ -78,6 +80,7 @@ use self::{
     caller::{CallTimer, Calls},
     channel::{Channel, ChannelKey},
     events::Outbox,
+    outbound::Outbound,
     playback::{Playback, PlaybackKey},
     recording::{Recording, RecordingKey},
     stored::Stored,
@@ -108,6 +111,8 @@ pub(crate) enum Timer {
     Tone(ChannelKey),
     /// A scripted caller does something.
     Call(CallTimer),
+    /// The socket of a call is closed.
+    PerCall(SessionId),
 }
 
 /// A simulated Asterisk.
@@ -118,6 +123,7 @@ pub struct World {
     stamp: Stamp,
     timers: Timers<Timer>,
     outbox: Outbox,
+    outbound: Outbound,
     replies: VecDeque<(Ticket, Response)>,
     tickets: u64,
     sessions: u64,
@@ -157,6 +163,7 @@ impl World {
             stamp,
             timers: Timers::default(),
             outbox: Outbox::new(),
+            outbound: Outbound::default(),
             replies: VecDeque::new(),
             tickets: 0,
             sessions: 0,
@@ -271,6 +278,7 @@ impl World {
             Timer::Silence(channel) => self.talk_over(channel),
             Timer::Tone(channel) => self.tone_detected(channel),
             Timer::Call(timer) => self.call_timer(timer),
+            Timer::PerCall(session) => self.close_per_call(session),
         }
     }
 

@@ -60,6 +60,9 @@ impl World {
     pub(crate) fn enter_stasis(&mut self, key: ChannelKey, app: &str, args: &str) -> bool {
         self.write_variable(key, "STASISSTATUS", Some(""), false);
         let Some(app) = self.active_app(app) else {
+            if self.begin_per_call(key, app, args) {
+                return true;
+            }
             self.write_variable(key, "STASISSTATUS", Some("FAILED"), false);
             return false;
         };
@@ -86,7 +89,7 @@ impl World {
     }
 
     /// Takes a channel out of its application, which hears `StasisEnd` and is unsubscribed.
-    fn end_stasis(&mut self, key: ChannelKey) -> bool {
+    pub(crate) fn end_stasis(&mut self, key: ChannelKey) -> bool {
         let Some(channel) = self.channels.get_mut(key) else {
             return false;
         };
@@ -100,7 +103,9 @@ impl World {
                 json.object("channel", |json| channel.write(json));
             }
         });
+        let session = self.apps.get(app).and_then(|app| app.session);
         self.unwatch_channel(app, &id);
+        self.stasis_ended(key, session);
         true
     }
 
