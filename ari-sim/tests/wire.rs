@@ -1,5 +1,9 @@
 //! The wire layer without sockets: limits, bodies, parameters, users, origins.
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
 
 use ari_core::Request;
 use ari_sim::wire::{

@@ -11,10 +11,10 @@ use bytes::Bytes;
 use super::{
     SimTime, Timer, World,
     application::SessionId,
+    call_record::HangupParty,
     channel::{ChannelKey, Run},
     events::Delivery,
     json::Json,
-    script::HangupParty,
 };
 
 /// How long after `StasisEnd` the socket of a call is closed.
