@@ -15,6 +15,7 @@ use super::{
     channel::{ChannelKey, Run},
     events::Delivery,
     json::Json,
+    stasis::arguments,
 };
 
 /// How long after `StasisEnd` the socket of a call is closed.
@@ -135,7 +136,7 @@ impl World {
             .get(channel)
             .is_some_and(|channel| !channel.ending);
         match self.active_app(&application) {
-            Some(app) if waits => self.start_stasis(channel, app, &args),
+            Some(app) if waits => self.start_stasis(channel, app, arguments(&args)),
             _ => self.close_per_call(session),
         }
     }

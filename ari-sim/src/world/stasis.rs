@@ -35,7 +35,7 @@ impl Departure {
 }
 
 /// The arguments of an application as its `StasisStart` lists them.
-fn arguments(args: &str) -> Vec<&str> {
+pub(crate) fn arguments(args: &str) -> Vec<&str> {
     if args.is_empty() {
         Vec::new()
     } else {
