@@ -1,18 +1,11 @@
 //! Stasis applications: who is connected as what, and what each is subscribed to.
 
-use std::{collections::BTreeMap, sync::Arc};
-
-use serde_json::Value;
-
-use super::{
-    World,
-    arena::Key,
-    bridge::BridgeKey,
-    channel::ChannelKey,
-    json::{Json, array, object},
-    params::Params,
-    reply::{Outcome, Refused, ok, refuse},
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
 };
+
+use super::{World, arena::Key, bridge::BridgeKey, channel::ChannelKey, json::Json};
 
 pub(crate) type AppKey = Key<Application>;
 
@@ -23,11 +16,11 @@ pub struct SessionId(pub(crate) u64);
 /// Types of events that an application wants, or does not want.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct EventFilter {
-    allowed: Vec<String>,
-    disallowed: Vec<String>,
+    pub(crate) allowed: Vec<String>,
+    pub(crate) disallowed: Vec<String>,
     /// The lists as they were set.
-    allowed_json: String,
-    disallowed_json: String,
+    pub(crate) allowed_json: String,
+    pub(crate) disallowed_json: String,
 }
 
 impl EventFilter {
@@ -51,8 +44,12 @@ impl Kinds {
         self.0 & kind != 0
     }
 
-    const fn add(&mut self, kind: u8) {
+    pub(crate) const fn add(&mut self, kind: u8) {
         self.0 |= kind;
+    }
+
+    pub(crate) const fn remove(&mut self, kind: u8) {
+        self.0 &= !kind;
     }
 }
 
@@ -60,14 +57,13 @@ impl Kinds {
 pub(crate) struct Application {
     pub(crate) name: Arc<str>,
     pub(crate) session: Option<SessionId>,
-    /// It was registered with subscribeAll.
-    subscribe_all: bool,
     /// Kinds of which it hears everything.
     pub(crate) all: Kinds,
     pub(crate) channels: BTreeMap<Arc<str>, (ChannelKey, u32)>,
     pub(crate) bridges: BTreeMap<Arc<str>, (BridgeKey, u32)>,
     pub(crate) endpoints: BTreeMap<String, u32>,
-    pub(crate) devices: BTreeMap<String, u32>,
+    /// Devices are subscribed to or not: nothing is counted.
+    pub(crate) devices: BTreeSet<String>,
     pub(crate) filter: EventFilter,
 }
 
@@ -76,25 +72,25 @@ impl Application {
         Self {
             name: Arc::from(name),
             session: None,
-            subscribe_all: false,
             all: Kinds(0),
             channels: BTreeMap::new(),
             bridges: BTreeMap::new(),
             endpoints: BTreeMap::new(),
-            devices: BTreeMap::new(),
+            devices: BTreeSet::new(),
             filter: EventFilter::default(),
         }
     }
 
+    /// Whether something keeps it alive while nobody is connected; devices do not.
     fn has_subscriptions(&self) -> bool {
-        self.all != Kinds(0)
+        self.all
+            .has(Kinds::CHANNELS | Kinds::BRIDGES | Kinds::ENDPOINTS)
             || !self.channels.is_empty()
             || !self.bridges.is_empty()
             || !self.endpoints.is_empty()
-            || !self.devices.is_empty()
     }
 
-    fn write(&self, json: &mut Json) {
+    pub(crate) fn write(&self, json: &mut Json) {
         fn ids<'a>(all: bool, topic: &'a str, ids: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
             all.then_some(topic).into_iter().chain(ids).collect()
         }
@@ -126,7 +122,7 @@ impl Application {
                 endpoints,
             ),
         );
-        let devices = self.devices.keys().map(String::as_str);
+        let devices = self.devices.iter().map(String::as_str);
         json.texts(
             "device_names",
             ids(
@@ -147,18 +143,6 @@ impl Application {
     }
 }
 
-/// Something that events come from.
-enum Source {
-    Channel(ChannelKey),
-    Bridge(BridgeKey),
-    Endpoint(String),
-    Device(String),
-    AllChannels,
-    AllBridges,
-    AllEndpoints,
-    AllDevices,
-}
-
 impl World {
     /// Opens a connection for events; applications are then put on it with [`register`](Self::register).
     pub fn open_session(&mut self) -> SessionId {
@@ -173,11 +157,17 @@ impl World {
         let key = if let Some(key) = self.app_by_name(application) {
             key
         } else {
-            let key = self.apps.insert(Application::new(application));
-            self.app_names.insert(Arc::from(application), key);
-            if subscribe_all {
-                self.subscribe_to_all(key);
+            let mut app = Application::new(application);
+            if let Some(devices) = self.system.device_subscriptions.remove(application) {
+                app.devices = devices;
             }
+            let key = self.apps.insert(app);
+            self.app_names.insert(Arc::from(application), key);
+            if subscribe_all && let Some(app) = self.apps.get_mut(key) {
+                app.all =
+                    Kinds(Kinds::CHANNELS | Kinds::BRIDGES | Kinds::ENDPOINTS | Kinds::DEVICES);
+            }
+            self.find_broad_apps();
             key
         };
         let old = self
@@ -192,15 +182,7 @@ impl World {
         }
     }
 
-    fn subscribe_to_all(&mut self, key: AppKey) {
-        if let Some(app) = self.apps.get_mut(key) {
-            app.subscribe_all = true;
-            app.all = Kinds(Kinds::CHANNELS | Kinds::BRIDGES | Kinds::ENDPOINTS | Kinds::DEVICES);
-        }
-        self.find_broad_apps();
-    }
-
-    /// Ends a session. Its applications stay as long as they are subscribed to something.
+    /// Ends a session. Its applications stay as long as they are subscribed to a channel, a bridge or an endpoint.
     pub fn close_session(&mut self, session: SessionId) {
         let keys: Vec<_> = self
             .apps
@@ -213,13 +195,11 @@ impl World {
                 continue;
             };
             app.session = None;
-            if app.subscribe_all {
-                // The subscription to everything ends with its socket, and the application with it.
-                self.remove_app(key);
-            } else {
-                self.forget_unused(key);
-            }
+            // Subscriptions to all of a kind end with the socket, whoever asked for them.
+            app.all = Kinds(0);
+            self.forget_unused(key);
         }
+        self.find_broad_apps();
     }
 
     /// The applications of a session, by name.
@@ -259,7 +239,7 @@ impl World {
         self.apps.get(key)?.session.map(|_| key)
     }
 
-    fn forget_unused(&mut self, key: AppKey) {
+    pub(crate) fn forget_unused(&mut self, key: AppKey) {
         if self
             .apps
             .get(key)
@@ -274,6 +254,10 @@ impl World {
             return;
         };
         self.app_names.remove(&app.name);
+        if !app.devices.is_empty() {
+            let name = Arc::clone(&app.name);
+            self.system.device_subscriptions.insert(name, app.devices);
+        }
         for (channel, _) in app.channels.into_values() {
             if let Some(channel) = self.channels.get_mut(channel) {
                 channel.watchers.retain(|watcher| *watcher != key);
@@ -288,7 +272,7 @@ impl World {
     }
 
     /// Applications that hear of everything of a kind, or of endpoints: few, so that nobody else looks them up.
-    fn find_broad_apps(&mut self) {
+    pub(crate) fn find_broad_apps(&mut self) {
         let keys = |wanted: fn(&Application) -> bool| -> Vec<AppKey> {
             self.apps
                 .iter()
@@ -300,6 +284,9 @@ impl World {
         let bridges = keys(|app| app.all.has(Kinds::BRIDGES));
         let endpoints = keys(|app| app.all.has(Kinds::ENDPOINTS) || !app.endpoints.is_empty());
         let devices = keys(|app| app.all.has(Kinds::DEVICES) || !app.devices.is_empty());
+        if self.device_apps.is_empty() && !devices.is_empty() {
+            self.note_phone_states();
+        }
         self.device_apps = devices;
         self.all_channel_apps = channels;
         self.all_bridge_apps = bridges;
@@ -311,6 +298,9 @@ impl World {
         else {
             return;
         };
+        if app.all.has(Kinds::CHANNELS) {
+            return;
+        }
         app.channels
             .entry(Arc::clone(&data.id))
             .or_insert((channel, 0))
@@ -344,6 +334,9 @@ impl World {
         let (Some(app), Some(data)) = (self.apps.get_mut(key), self.bridges.get_mut(bridge)) else {
             return;
         };
+        if app.all.has(Kinds::BRIDGES) {
+            return;
+        }
         app.bridges
             .entry(Arc::clone(&data.id))
             .or_insert((bridge, 0))
@@ -392,189 +385,20 @@ impl World {
         }
     }
 
-    pub(crate) fn list_applications(&self) -> Outcome {
-        ok(array(
-            self.apps
-                .iter()
-                .map(|(_, app)| object(|json| app.write(json))),
-        ))
-    }
-
-    pub(crate) fn get_application(&self, params: Params<'_>) -> Outcome {
-        let key = self.named_app(params)?;
-        ok(self.application_json(key))
-    }
-
-    fn named_app(&self, params: Params<'_>) -> Result<AppKey, Refused> {
-        self.app_by_name(&params.text("applicationName"))
-            .ok_or_else(|| refuse(404, "Application not found"))
-    }
-
-    fn application_json(&self, key: AppKey) -> String {
-        object(|json| {
-            if let Some(app) = self.apps.get(key) {
-                app.write(json);
-            }
-        })
-    }
-
-    pub(crate) fn subscribe(&mut self, params: Params<'_>) -> Outcome {
-        if !params.has("eventSource") {
-            return Err(refuse(400, "Missing parameter eventSource"));
-        }
-        let key = self.named_app(params)?;
-        let mut sources = Vec::new();
-        for uri in params.list("eventSource") {
-            sources.push(
-                self.source(&uri)?
-                    .ok_or_else(|| refuse(422, "Event source does not exist"))?,
-            );
-        }
-        if sources.is_empty() {
-            return Err(refuse(400, "Invalid event source URI scheme"));
-        }
-        for source in sources {
-            match source {
-                Source::Channel(channel) => self.watch_channel(key, channel),
-                Source::Bridge(bridge) => self.watch_bridge(key, bridge),
-                other => {
-                    if let Some(app) = self.apps.get_mut(key) {
-                        match other {
-                            Source::Endpoint(name) => *app.endpoints.entry(name).or_default() += 1,
-                            Source::Device(name) => *app.devices.entry(name).or_default() += 1,
-                            Source::AllChannels => app.all.add(Kinds::CHANNELS),
-                            Source::AllBridges => app.all.add(Kinds::BRIDGES),
-                            Source::AllEndpoints => app.all.add(Kinds::ENDPOINTS),
-                            Source::AllDevices => app.all.add(Kinds::DEVICES),
-                            Source::Channel(_) | Source::Bridge(_) => {}
-                        }
-                    }
-                }
-            }
-        }
-        self.find_broad_apps();
-        ok(self.application_json(key))
-    }
-
-    /// The source that a URI names; `None`: it does not exist.
-    fn source(&self, uri: &str) -> Result<Option<Source>, Refused> {
-        let refused = || refuse(400, "Invalid event source URI scheme");
-        let (scheme, name) = uri.split_once(':').ok_or_else(refused)?;
-        Ok(match scheme {
-            "channel" if name.is_empty() => Some(Source::AllChannels),
-            "bridge" if name.is_empty() => Some(Source::AllBridges),
-            "endpoint" if name.is_empty() => Some(Source::AllEndpoints),
-            "deviceState" if name.is_empty() => Some(Source::AllDevices),
-            "channel" => self.channel_ids.get(name).copied().map(Source::Channel),
-            "bridge" => self.bridge_ids.get(name).copied().map(Source::Bridge),
-            "endpoint" => self
-                .endpoint_exists(name)
-                .then(|| Source::Endpoint(name.to_owned())),
-            "deviceState" => Some(Source::Device(name.to_owned())),
-            _ => return Err(refused()),
-        })
-    }
-
-    pub(crate) fn unsubscribe(&mut self, params: Params<'_>) -> Outcome {
-        if !params.has("eventSource") {
-            return Err(refuse(400, "Missing parameter eventSource"));
-        }
-        let key = self.named_app(params)?;
-        let uris = params.list("eventSource");
-        let not_subscribed = || refuse(422, "Event source was not subscribed to");
-        if uris.is_empty() {
-            return Err(refuse(400, "Invalid event source URI scheme"));
-        }
-        for uri in &uris {
-            let refused = || refuse(400, "Invalid event source URI scheme");
-            let (scheme, name) = uri.split_once(':').ok_or_else(refused)?;
-            let app = self.apps.get(key).ok_or_else(not_subscribed)?;
-            let subscribed = match (scheme, name.is_empty()) {
-                ("channel" | "bridge" | "endpoint", true) => {
-                    return Err(refuse(501, "Method not implemented"));
-                }
-                ("channel", _) => app.channels.contains_key(name),
-                ("bridge", _) => app.bridges.contains_key(name),
-                ("endpoint", _) => app.endpoints.contains_key(name),
-                ("deviceState", _) => true,
-                _ => return Err(refused()),
-            };
-            if !subscribed {
-                return Err(not_subscribed());
-            }
-        }
-        let mut left = self.application_json(key);
-        for uri in &uris {
-            let Some((scheme, name)) = uri.split_once(':') else {
-                continue;
-            };
-            match scheme {
-                "channel" => drop(self.unwatch_channel(key, name)),
-                "bridge" => drop(self.unwatch_bridge(key, name)),
-                _ => {
-                    if let Some(app) = self.apps.get_mut(key) {
-                        let counts = if scheme == "endpoint" {
-                            &mut app.endpoints
-                        } else {
-                            &mut app.devices
-                        };
-                        release(counts, name);
-                    }
-                    self.forget_unused(key);
-                }
-            }
-            if self.apps.get(key).is_some() {
-                left = self.application_json(key);
-            }
-        }
-        self.find_broad_apps();
-        ok(left)
-    }
-
-    pub(crate) fn filter_events(&mut self, params: Params<'_>) -> Outcome {
-        let key = self.named_app(params)?;
-        let invalid = || refuse(400, "Invalid format definition");
-        let mut filter = self
+    /// Ends all subscriptions to an endpoint that is gone.
+    pub(crate) fn end_endpoint_subscriptions(&mut self, name: &str) {
+        let keys: Vec<_> = self
             .apps
-            .get(key)
-            .map(|app| app.filter.clone())
-            .unwrap_or_default();
-        let body = match params.value("filter") {
-            None | Some(Value::Null) => None,
-            Some(Value::Object(members)) => Some(members),
-            Some(_) => return Err(invalid()),
-        };
-        let list = |value: &Value| -> Option<(Vec<String>, String)> {
-            let items = value.as_array()?;
-            let names = items
-                .iter()
-                .map(|item| item.get("type")?.as_str().map(str::to_owned));
-            Some((names.collect::<Option<_>>()?, value.to_string()))
-        };
-        match body.filter(|members| !members.is_empty()) {
-            None => filter = EventFilter::default(),
-            Some(members) => {
-                if let Some(value) = members.get("allowed") {
-                    (filter.allowed, filter.allowed_json) = list(value).ok_or_else(invalid)?;
-                }
-                if let Some(value) = members.get("disallowed") {
-                    (filter.disallowed, filter.disallowed_json) =
-                        list(value).ok_or_else(invalid)?;
-                }
+            .iter()
+            .filter(|(_, app)| app.endpoints.contains_key(name))
+            .map(|(key, _)| key)
+            .collect();
+        for key in keys {
+            if let Some(app) = self.apps.get_mut(key) {
+                app.endpoints.remove(name);
             }
+            self.forget_unused(key);
         }
-        if let Some(app) = self.apps.get_mut(key) {
-            app.filter = filter;
-        }
-        ok(self.application_json(key))
-    }
-}
-
-fn release(counts: &mut BTreeMap<String, u32>, name: &str) {
-    if let Some(count) = counts.get_mut(name) {
-        *count -= 1;
-        if *count == 0 {
-            counts.remove(name);
-        }
+        self.find_broad_apps();
     }
 }

@@ -6,15 +6,15 @@ use serde_json::Value;
 
 use super::{
     World,
-    bridge::{Announcer, Bridge, BridgeKey, BridgeKind, Party},
-    channel::ChannelKey,
+    bridge::{Announcer, Bridge, BridgeKey, BridgeKind, Membership, Party},
+    channel::{Channel, ChannelKey},
     events::MediaTarget,
     json::{array, object},
     params::Params,
     playback::PlaybackKey,
     queue::Command,
     reply::{Outcome, Refused, no_content, ok, refuse, refuse_as},
-    variables::{Variables, read_settings},
+    variables::read_settings,
 };
 
 /// How many values a list may have.
@@ -25,12 +25,18 @@ impl World {
     pub(crate) fn bridge_of(&self, params: Params<'_>) -> Result<BridgeKey, Refused> {
         let key = self.bridge_ids.get(&*params.text("bridgeId")).copied();
         // Asterisk spells the reason differently here than for GET.
-        key.ok_or_else(|| refuse_as(404, "Not found", "Bridge not found"))
+        let key = key.ok_or_else(|| refuse_as(404, "Not found", "Bridge not found"))?;
+        if self.bridges.get(key).is_some_and(|bridge| bridge.dialed) {
+            return Err(refuse(409, "Bridge not in Stasis application"));
+        }
+        Ok(key)
     }
 
     pub(crate) fn create_bridge(&mut self, params: Params<'_>) -> Outcome {
-        // The body of this operation is the variables themselves, and may name parameters as well.
-        let from_body = |name: &str| match params.value("variables") {
+        // Without an id in the path the body is the variables themselves, and may name parameters as well.
+        let by_path = params.0.operation.path.ends_with("{bridgeId}");
+        let body = params.value("variables");
+        let from_body = |name: &str| match body {
             Some(Value::Object(members)) => {
                 members.get(name).and_then(Value::as_str).map(str::to_owned)
             }
@@ -42,49 +48,48 @@ impl World {
                 .map(std::borrow::Cow::into_owned)
                 .or_else(|| from_body(name))
         };
-        let id = text("bridgeId");
+        let id = text("bridgeId").filter(|id| !id.is_empty());
         if let Some(id) = id.as_deref().filter(|id| self.bridge_ids.contains_key(*id)) {
             return Err(refuse(
                 409,
                 &format!("Bridge with id '{id}' already exists"),
             ));
         }
-        let attributes: Vec<_> = text("type")
-            .unwrap_or_default()
-            .split(',')
-            .map(str::to_owned)
-            .collect();
-        let Some(kind) = BridgeKind::parse(&attributes) else {
+        let Some(kind) = BridgeKind::parse(&text("type").unwrap_or_default()) else {
             let id = id.as_deref().unwrap_or("(null)");
-            let message = format!("Unable to create bridge. Possible duplicate bridge id '{id}'");
+            let message = if by_path {
+                "Unable to create bridge".to_owned()
+            } else {
+                format!("Unable to create bridge. Possible duplicate bridge id '{id}'")
+            };
             return Err(refuse_as(500, "Internal Error", &message));
         };
         let id: Arc<str> = match id {
             Some(id) => id.into(),
             None => self.generated_id().into(),
         };
-        let bridge = Bridge {
-            id: Arc::clone(&id),
-            name: text("name").unwrap_or_default(),
-            serial: self.next_serial(),
-            kind,
-            technology: kind.technology(0),
-            created: Arc::clone(self.stamp.text()),
-            members: Vec::new(),
-            parties: Vec::new(),
-            watchers: Vec::new(),
-            variables: Variables::default(),
-            music: None,
-            announcer: None,
-            recorders: Vec::new(),
-        };
+        let key = self.add_bridge(id, text("name").unwrap_or_default(), kind, false);
+        // Refused variables do not take the bridge back.
+        let settings = read_settings(body)?;
+        self.write_bridge_variables(key, &settings);
+        ok(self.bridge_json(key))
+    }
+
+    /// Makes a bridge and tells it.
+    pub(crate) fn add_bridge(
+        &mut self,
+        id: Arc<str>,
+        name: String,
+        kind: BridgeKind,
+        dialed: bool,
+    ) -> BridgeKey {
+        let serial = self.next_serial();
+        let created = Arc::clone(self.stamp.text());
+        let bridge = Bridge::new(Arc::clone(&id), name, serial, kind, dialed, created);
         let key = self.bridges.insert(bridge);
         self.bridge_ids.insert(id, key);
         self.tell_bridge(key, "BridgeCreated");
-        // Refused variables do not take the bridge back.
-        let settings = read_settings(params.value("variables"))?;
-        self.write_bridge_variables(key, &settings);
-        ok(self.bridge_json(key))
+        key
     }
 
     fn bridge_json(&self, key: BridgeKey) -> String {
@@ -118,6 +123,12 @@ impl World {
         let key = self.bridge_of(params)?;
         self.empty_bridge(key);
         self.abort_media(MediaTarget::Bridge(key));
+        self.drop_bridge(key);
+        no_content()
+    }
+
+    /// Takes an empty bridge away and tells it.
+    pub(crate) fn drop_bridge(&mut self, key: BridgeKey) {
         self.tell_bridge(key, "BridgeDestroyed");
         if let Some(bridge) = self.bridges.remove(key) {
             self.bridge_ids.remove(&bridge.id);
@@ -130,45 +141,65 @@ impl World {
                 self.drop_playback(playback);
             }
         }
-        no_content()
+    }
+
+    /// The channel of this id, if it is in Stasis.
+    pub(crate) fn controlled_channel(&self, id: &str) -> Result<ChannelKey, Refused> {
+        let key = self.channel_ids.get(id).copied();
+        let key = key.ok_or_else(|| refuse(400, "Channel not found"))?;
+        let in_stasis = |channel: &Channel| channel.stasis().is_some();
+        if self.channels.get(key).is_some_and(in_stasis) {
+            Ok(key)
+        } else {
+            Err(refuse(422, "Channel not in Stasis application"))
+        }
+    }
+
+    /// The channels that a request names.
+    fn listed_channels(&self, params: Params<'_>) -> Result<Vec<ChannelKey>, Refused> {
+        let ids = params.list("channel");
+        if ids.len() > MAX_CHANNELS {
+            return Err(refuse(500, "Too many values for channel"));
+        }
+        let channels = ids
+            .into_iter()
+            .filter(|id| !id.is_empty())
+            .map(|id| self.controlled_channel(&id))
+            .collect::<Result<Vec<_>, _>>()?;
+        if channels.is_empty() {
+            return Err(refuse(400, "Missing parameter channel"));
+        }
+        Ok(channels)
     }
 
     pub(crate) fn add_channels(&mut self, params: Params<'_>) -> Outcome {
         let key = self.bridge_of(params)?;
-        let ids: Vec<_> = params
-            .list("channel")
-            .into_iter()
-            .filter(|id| !id.is_empty())
-            .collect();
-        if ids.is_empty() {
-            return Err(refuse(400, "Missing parameter channel"));
-        }
-        if ids.len() > MAX_CHANNELS {
-            return Err(refuse(500, "Too many values for channel"));
-        }
-        let mut channels = Vec::with_capacity(ids.len());
-        for id in &ids {
-            let channel = self
-                .channel_ids
-                .get(&**id)
-                .copied()
-                .ok_or_else(|| refuse(400, "Channel not found"))?;
-            channels.push(channel);
-        }
+        let channels = self.listed_channels(params)?;
+        let membership = Membership {
+            absorbs_dtmf: params.truth("absorbDTMF"),
+            muted: params.truth("mute"),
+            is_anonymous: params.truth("inhibitConnectedLineUpdates"),
+        };
         for &channel in &channels {
-            let Some(data) = self.channels.get(channel) else {
-                continue;
-            };
-            if data.stasis().is_none() {
-                return Err(refuse(422, "Channel not in Stasis application"));
+            if let Some(channel) = self.channels.get_mut(channel) {
+                channel.membership = membership;
             }
         }
-        // One after the other: the next one waits for what the one before is doing.
+        self.one_after_the_other(channels, |rest| Command::Join(key, rest))
+    }
+
+    fn one_after_the_other(
+        &mut self,
+        mut channels: Vec<ChannelKey>,
+        command: impl FnOnce(Vec<ChannelKey>) -> Command,
+    ) -> Outcome {
         let first = channels.remove(0);
-        if self.is_recording(first) {
+        let command = command(channels);
+        if matches!(command, Command::Join(..)) && self.is_recording(first) {
             return Err(self.currently_recording(first));
         }
-        self.ask(first, Command::Join(key, channels))
+        // The next one waits for what the one before is doing.
+        self.ask(first, command)
     }
 
     pub(crate) fn currently_recording(&self, key: ChannelKey) -> Refused {
@@ -178,26 +209,7 @@ impl World {
 
     pub(crate) fn remove_channels(&mut self, params: Params<'_>) -> Outcome {
         let key = self.bridge_of(params)?;
-        let ids: Vec<_> = params
-            .list("channel")
-            .into_iter()
-            .filter(|id| !id.is_empty())
-            .collect();
-        if ids.is_empty() {
-            return Err(refuse(400, "Missing parameter channel"));
-        }
-        if ids.len() > MAX_CHANNELS {
-            return Err(refuse(500, "Too many values for channel"));
-        }
-        let mut channels = Vec::with_capacity(ids.len());
-        for id in &ids {
-            channels.push(
-                self.channel_ids
-                    .get(&**id)
-                    .copied()
-                    .ok_or_else(|| refuse(400, "Channel not found"))?,
-            );
-        }
+        let channels = self.listed_channels(params)?;
         for channel in &channels {
             if self
                 .channels
@@ -207,8 +219,7 @@ impl World {
                 return Err(refuse(422, "Channel not in this bridge"));
             }
         }
-        let first = channels.remove(0);
-        self.ask(first, Command::Leave(key, channels))
+        self.one_after_the_other(channels, |rest| Command::Leave(key, rest))
     }
 
     pub(crate) fn start_bridge_music(&mut self, params: Params<'_>) -> Outcome {

@@ -5,7 +5,7 @@ use std::{collections::VecDeque, sync::Arc};
 use super::{
     application::AppKey,
     arena::Key,
-    bridge::BridgeKey,
+    bridge::{BridgeKey, Membership},
     broadcast::Broadcast,
     caller::CallKey,
     detect::{TalkDetection, ToneDetection},
@@ -236,6 +236,8 @@ pub(crate) struct Channel {
     pub(crate) dialing: Option<Dialing>,
     pub(crate) bridge: Option<BridgeKey>,
     pub(crate) bridge_peer: String,
+    /// What was asked when it was added to a bridge.
+    pub(crate) membership: Membership,
     pub(crate) watchers: Vec<AppKey>,
     pub(crate) jobs: VecDeque<Job>,
     pub(crate) doing: Option<Doing>,
@@ -298,6 +300,7 @@ impl Channel {
             dialing: None,
             bridge: None,
             bridge_peer: String::new(),
+            membership: Membership::default(),
             watchers: Vec::new(),
             jobs: VecDeque::new(),
             doing: None,

@@ -63,7 +63,7 @@ impl World {
                         PhoneOutcome::Answers(after) | PhoneOutcome::Refuses(_, after) => {
                             Some(after)
                         }
-                        PhoneOutcome::Silent => None,
+                        PhoneOutcome::Silent | PhoneOutcome::Unreachable => None,
                     })
                 });
                 self.set_phone_timer(key, first);
@@ -99,7 +99,7 @@ impl World {
                 PhoneOutcome::Answers(after) | PhoneOutcome::Refuses(_, after) => {
                     Some(after.saturating_sub(rang))
                 }
-                PhoneOutcome::Silent => None,
+                PhoneOutcome::Silent | PhoneOutcome::Unreachable => None,
             };
             self.set_phone_timer(key, next);
             return;
@@ -112,7 +112,7 @@ impl World {
                 }
                 self.called_party_refuses(key, cause);
             }
-            PhoneOutcome::Silent => {}
+            PhoneOutcome::Silent | PhoneOutcome::Unreachable => {}
         }
     }
 
@@ -151,6 +151,7 @@ impl World {
             .as_ref()
             .map(|dialing| dialing.dialstring.clone());
         self.tell_channel_plain(key, "ChannelStateChange");
+        self.tell_device_of(key, "INUSE");
         if let Some(dialstring) = dialstring {
             self.tell_dial(key, "RINGING", &dialstring);
         }

@@ -1,33 +1,19 @@
-//! Device states, mailboxes, endpoints and sounds.
+//! Mailboxes and sounds, and from resources to what does their operations.
 
-use ari_core::{Method, Response};
+use std::collections::BTreeSet;
+
+use ari_core::Method;
 
 use super::{
     World,
-    application::{Application, Kinds},
-    channel::ChannelKey,
-    json::{Json, array, object},
+    json::{array, object},
     params::Params,
-    reply::{Outcome, Refused, Reply, no_content, ok, refuse},
+    reply::{Outcome, no_content, ok, refuse},
+    sounds::{self, Formats, USUAL},
 };
 
-/// States that a device can be in.
-const DEVICE_STATES: &[&str] = &[
-    "NOT_INUSE",
-    "INUSE",
-    "BUSY",
-    "INVALID",
-    "UNAVAILABLE",
-    "RINGING",
-    "RINGINUSE",
-    "ONHOLD",
-];
-
-fn device_json(name: &str, state: &str) -> String {
-    object(|json| {
-        json.text("name", name).text("state", state);
-    })
-}
+/// The language of all sounds.
+const LANGUAGE: &str = "en";
 
 fn mailbox_json(name: &str, (old, new): (i64, i64)) -> String {
     object(|json| {
@@ -37,17 +23,21 @@ fn mailbox_json(name: &str, (old, new): (i64, i64)) -> String {
     })
 }
 
-fn sound_json(name: &str, format: Option<&str>) -> String {
-    object(|json| {
-        let formats = ["gsm", "slin"]
-            .into_iter()
-            .filter(|known| format.is_none_or(|wanted| wanted == *known));
-        let formats = formats.map(|format| {
+/// A sound in the formats that are wanted; `None`: it is in none of them.
+fn sound_json(name: &str, formats: Formats, format: Option<&str>) -> Option<String> {
+    let formats: Vec<_> = formats
+        .into_iter()
+        .filter(|known| format.is_none_or(|wanted| wanted == *known))
+        .map(|format| {
             object(|json| {
-                json.text("language", "en").text("format", format);
+                json.text("language", LANGUAGE).text("format", format);
             })
-        });
-        json.text("id", name).raw("formats", &array(formats));
+        })
+        .collect();
+    (!formats.is_empty()).then(|| {
+        object(|json| {
+            json.text("id", name).raw("formats", &array(formats));
+        })
     })
 }
 
@@ -59,16 +49,8 @@ impl World {
         params: Params<'_>,
     ) -> Outcome {
         match (method, path) {
-            (Method::Get, "/deviceStates") => ok(array(
-                self.system
-                    .device_states
-                    .iter()
-                    .map(|(name, state)| device_json(name, state)),
-            )),
-            (Method::Get, "/deviceStates/{deviceName}") => {
-                let name = params.text("deviceName");
-                ok(device_json(&name, self.device_state(&name)))
-            }
+            (Method::Get, "/deviceStates") => self.list_devices(),
+            (Method::Get, "/deviceStates/{deviceName}") => self.get_device(params),
             (method, "/deviceStates/{deviceName}") => self.change_device(method, params),
             (Method::Get, "/mailboxes") => ok(array(
                 self.system
@@ -78,126 +60,17 @@ impl World {
             )),
             (method, "/mailboxes/{mailboxName}") => self.mailbox_operation(method, params),
             (Method::Get, "/endpoints") => self.list_endpoints(),
-            (Method::Get, "/endpoints/{tech}") => match &*params.text("tech") {
-                "PJSIP" => self.list_endpoints(),
-                tech => Err(refuse(
-                    404,
-                    &format!("No Endpoints found - invalid tech {tech}"),
-                )),
-            },
-            (Method::Get, "/endpoints/{tech}/{resource}") => {
-                let name = self.named_endpoint(params)?;
-                ok(object(|json| self.write_endpoint(&name, json)))
+            (Method::Get, "/endpoints/{tech}") => self.list_endpoints_of(params),
+            (Method::Get, "/endpoints/{tech}/{resource}") => self.get_endpoint(params),
+            (_, "/endpoints/sendMessage" | "/endpoints/{tech}/{resource}/sendMessage") => {
+                self.send_message(params)
             }
-            (
-                _,
-                "/endpoints/{tech}/{resource}/sendMessage" | "/endpoints/{tech}/{resource}/refer",
-            ) => {
-                self.named_endpoint(params)?;
-                Ok(Reply::Now(Response::new(202, "Accepted", "")))
-            }
-            (_, "/endpoints/sendMessage" | "/endpoints/refer") => {
-                let to = params
-                    .given("to")
-                    .ok_or_else(|| refuse(400, "To must be specified"))?;
-                let known = to.split_once(':').is_some_and(|(scheme, name)| {
-                    scheme.eq_ignore_ascii_case("pjsip") && self.options.phones.contains_key(name)
-                });
-                if known {
-                    Ok(Reply::Now(Response::new(202, "Accepted", "")))
-                } else {
-                    Err(refuse(404, "Endpoint not found"))
-                }
+            (_, "/endpoints/refer" | "/endpoints/{tech}/{resource}/refer") => {
+                self.send_refer(params)
             }
             (Method::Get, "/sounds") => self.list_sounds(params),
-            (Method::Get, "/sounds/{soundId}") => {
-                let name = params.text("soundId");
-                if self.options.sounds.contains_key(&*name) {
-                    ok(sound_json(&name, None))
-                } else {
-                    Err(refuse(404, "Sound not found"))
-                }
-            }
+            (Method::Get, "/sounds/{soundId}") => self.get_sound(params),
             _ => Err(refuse(404, "Resource not found")),
-        }
-    }
-
-    fn device_state(&self, name: &str) -> &str {
-        if let Some(state) = self.system.device_states.get(name) {
-            return state;
-        }
-        match name.split_once([':', '/']) {
-            Some(("PJSIP", phone)) if self.options.phones.contains_key(phone) => {
-                if self.endpoint_channels(phone).is_empty() {
-                    "NOT_INUSE"
-                } else {
-                    "INUSE"
-                }
-            }
-            Some(_) => "UNKNOWN",
-            None => "INVALID",
-        }
-    }
-
-    fn change_device(&mut self, method: Method, params: Params<'_>) -> Outcome {
-        let name = params.text("deviceName").into_owned();
-        if !name.starts_with("Stasis:") {
-            return Err(refuse(409, "Uncontrolled device specified"));
-        }
-        if method == Method::Delete {
-            self.system.device_states.remove(&name);
-            return no_content();
-        }
-        let state = params.text("deviceState").into_owned();
-        if !DEVICE_STATES.contains(&&*state) {
-            return Err(refuse(500, "Unknown device"));
-        }
-        let old = self
-            .system
-            .device_states
-            .insert(name.clone(), state.clone());
-        if old.as_deref() != Some(&*state) {
-            self.tell_device(&name, &state);
-        }
-        no_content()
-    }
-
-    /// The device of a Local channel is in use, or not any more.
-    pub(crate) fn tell_device_of(&mut self, key: ChannelKey, state: &str) {
-        if self.device_apps.is_empty() {
-            return;
-        }
-        let Some(channel) = self.channels.get(key) else {
-            return;
-        };
-        if let Some((name, _)) = channel
-            .name
-            .rsplit_once('-')
-            .filter(|(name, _)| name.starts_with("Local/"))
-        {
-            let name = name.to_owned();
-            self.tell_device(&name, state);
-        }
-    }
-
-    fn tell_device(&mut self, name: &str, state: &str) {
-        let hears =
-            |app: &Application| app.all.has(Kinds::DEVICES) || app.devices.contains_key(name);
-        let audience: Vec<_> = self
-            .device_apps
-            .iter()
-            .copied()
-            .filter(|key| self.apps.get(*key).is_some_and(hears))
-            .collect();
-        for key in audience {
-            // The only event that names its application in the middle.
-            self.send_whole(key, "DeviceStateChanged", |world, app, json| {
-                json.text("type", "DeviceStateChanged")
-                    .text("application", app)
-                    .text("timestamp", world.stamp.text());
-                json.raw("device_state", &device_json(name, state));
-                json.text("asterisk_id", &world.options.asterisk_id);
-            });
         }
     }
 
@@ -222,50 +95,38 @@ impl World {
         }
     }
 
-    /// Whether there is something that `PJSIP` or `PJSIP/<name>` names.
-    pub(crate) fn endpoint_exists(&self, name: &str) -> bool {
-        name == "PJSIP"
-            || name
-                .strip_prefix("PJSIP/")
-                .is_some_and(|name| self.options.phones.contains_key(name))
-    }
-
-    pub(crate) fn write_endpoint(&self, name: &str, json: &mut Json) {
-        let channels = self.endpoint_channels(name);
-        json.text("technology", "PJSIP")
-            .text("resource", name)
-            .text("state", "online");
-        json.texts("channel_ids", channels.iter().map(|id| &**id));
-    }
-
-    fn named_endpoint(&self, params: Params<'_>) -> Result<String, Refused> {
-        let (tech, resource) = (params.text("tech"), params.text("resource"));
-        if tech == "PJSIP" && self.options.phones.contains_key(&*resource) {
-            Ok(resource.into_owned())
-        } else {
-            Err(refuse(404, "Endpoint not found"))
-        }
-    }
-
-    fn list_endpoints(&self) -> Outcome {
-        ok(array(self.options.phones.keys().map(|name| {
-            object(|json| self.write_endpoint(name, json))
-        })))
-    }
-
     fn list_sounds(&self, params: Params<'_>) -> Outcome {
         let format = params.given("format");
-        let known_format = format
-            .as_deref()
-            .is_none_or(|format| matches!(format, "gsm" | "slin"));
-        if !known_format || params.given("lang").is_some_and(|lang| lang != "en") {
+        let wanted = params.given("lang").is_none_or(|lang| lang == LANGUAGE);
+        let known: BTreeSet<&str> = sounds::names().map(|(name, _)| name).collect();
+        let sounds = &self.options.sounds;
+        let added = sounds
+            .keys()
+            .map(String::as_str)
+            .filter(|name| !known.contains::<str>(name))
+            .map(|name| (name, USUAL));
+        let standard = sounds::names().filter(|(name, _)| sounds.contains_key(*name));
+        let mut all: Vec<(&str, Formats)> = standard.collect();
+        all.extend(added);
+        let listed: Vec<_> = all
+            .into_iter()
+            .filter(|_| wanted)
+            .filter_map(|(name, formats)| sound_json(name, formats, format.as_deref()))
+            .collect();
+        if listed.is_empty() {
             return Err(refuse(404, "No sounds found that matched the query"));
         }
-        ok(array(
-            self.options
-                .sounds
-                .keys()
-                .map(|name| sound_json(name, format.as_deref())),
-        ))
+        ok(array(listed))
+    }
+
+    fn get_sound(&self, params: Params<'_>) -> Outcome {
+        let name = params.text("soundId");
+        if !self.options.sounds.contains_key(&*name) {
+            return Err(refuse(404, "Sound not found"));
+        }
+        let formats = sounds::names()
+            .find(|(known, _)| *known == name)
+            .map_or(USUAL, |(_, formats)| formats);
+        ok(sound_json(&name, formats, None).unwrap_or_default())
     }
 }

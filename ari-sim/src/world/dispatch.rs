@@ -13,6 +13,9 @@ impl World {
         let params = Params(request);
         let path = request.operation.path;
         let resource = path.split('/').nth(1).unwrap_or_default();
+        if !self.resource_runs(resource) {
+            return Err(refuse(404, "Resource not found"));
+        }
         match resource {
             "channels" => self.channels_operation(request.operation.method, path, params),
             "bridges" => self.bridges_operation(request.operation.method, path, params),
@@ -107,10 +110,11 @@ impl World {
                 "/bridges/{bridgeId}/play" | "/bridges/{bridgeId}/play/{playbackId}",
             ) => self.play_on_bridge(params),
             (Method::Post, "/bridges/{bridgeId}/record") => self.record_bridge(params),
-            _ => {
-                self.bridge_of(params)?;
-                Err(refuse(404, "Resource not found"))
+            (Method::Post, "/bridges/{bridgeId}/videoSource/{channelId}") => {
+                self.set_video_source(params)
             }
+            (Method::Delete, "/bridges/{bridgeId}/videoSource") => self.clear_video_source(params),
+            _ => Err(refuse(404, "Resource not found")),
         }
     }
 
@@ -130,7 +134,9 @@ impl World {
             (Method::Delete, "/recordings/live/{recordingName}/pause") => {
                 self.pause_live(params, false)
             }
-            (_, "/recordings/live/{recordingName}/mute") => self.mute_live(params),
+            (method, "/recordings/live/{recordingName}/mute") => {
+                self.mute_live(params, method == Method::Post)
+            }
             _ => Err(refuse(404, "Resource not found")),
         }
     }

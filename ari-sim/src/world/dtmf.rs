@@ -115,7 +115,7 @@ impl World {
         let Some(channel) = self.channels.get(key) else {
             return;
         };
-        let bridge = channel.bridge;
+        let (bridge, absorbed) = (channel.bridge, channel.membership.absorbs_dtmf);
         if let Some(call) = channel.call() {
             let app = channel.stasis().and_then(|app| self.apps.get(app));
             let heard = app.is_some_and(|app| app.session.is_some());
@@ -125,6 +125,9 @@ impl World {
         self.digit_ends_recording(MediaTarget::Channel(key), digit);
         let Some(bridge) = bridge else { return };
         self.digit_ends_recording(MediaTarget::Bridge(bridge), digit);
+        if absorbed {
+            return;
+        }
         // A bridge passes digits on to the far sides of its other members.
         let members = self
             .bridges

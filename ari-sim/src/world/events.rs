@@ -125,21 +125,18 @@ impl World {
         });
     }
 
-    /// Who hears of a channel: subscribers once, and once more for each subscription to its endpoint.
+    /// Who hears of a channel: once for the subscription to it, once for one to all channels, and once more for
+    /// each subscription to its endpoint.
     pub(crate) fn channel_audience(&self, channel: &Channel) -> Vec<AppKey> {
         let mut audience = channel.watchers.clone();
-        audience.extend(
-            self.all_channel_apps
-                .iter()
-                .filter(|key| !channel.watchers.contains(key)),
-        );
+        audience.extend(&self.all_channel_apps);
         if let Tech::Sip { endpoint, .. } = &channel.tech {
             audience.extend(self.endpoint_audience(endpoint));
         }
         audience
     }
 
-    /// Applications subscribed to a SIP endpoint, to its technology, or to all endpoints.
+    /// Applications subscribed to a SIP endpoint, or to its technology.
     pub(crate) fn endpoint_audience(&self, endpoint: &str) -> Vec<AppKey> {
         let mut audience = Vec::new();
         for &key in &self.endpoint_apps {
@@ -150,25 +147,34 @@ impl World {
                 .endpoints
                 .keys()
                 .any(|name| name.strip_prefix("PJSIP/") == Some(endpoint));
-            let tech = app.all.has(Kinds::ENDPOINTS) || app.endpoints.contains_key("PJSIP");
+            let tech = app.endpoints.contains_key("PJSIP");
             audience.extend([own, tech].into_iter().filter(|hears| *hears).map(|_| key));
         }
         audience
     }
 
-    fn bridge_audience(&self, key: BridgeKey) -> Vec<AppKey> {
-        let watchers = self
+    /// Those, and applications subscribed to all endpoints: these hear whether phones can be reached and what they
+    /// send, and nothing else of them.
+    pub(crate) fn status_audience(&self, endpoint: &str) -> Vec<AppKey> {
+        let mut audience = self.endpoint_audience(endpoint);
+        let all = |key: &AppKey| {
+            self.apps
+                .get(*key)
+                .is_some_and(|app| app.all.has(Kinds::ENDPOINTS))
+        };
+        audience.extend(self.endpoint_apps.iter().copied().filter(all));
+        audience
+    }
+
+    /// Who hears of a bridge: as with channels, a subscription to all bridges and one to this one are two.
+    pub(crate) fn bridge_audience(&self, key: BridgeKey) -> Vec<AppKey> {
+        let mut audience = self
             .bridges
             .get(key)
             .map(|bridge| bridge.watchers.clone())
             .unwrap_or_default();
-        let broad: Vec<_> = self
-            .all_bridge_apps
-            .iter()
-            .copied()
-            .filter(|key| !watchers.contains(key))
-            .collect();
-        [watchers, broad].concat()
+        audience.extend(&self.all_bridge_apps);
+        audience
     }
 
     /// Sends an event about a channel; `write` writes what stands before it.
@@ -267,6 +273,17 @@ impl World {
         self.send(&audience, kind, |world, json| {
             world.head(json, kind);
             world.write_bridge(key, json);
+        });
+    }
+
+    pub(crate) fn tell_video_source(&mut self, key: BridgeKey, old: Option<&str>) {
+        let audience = self.bridge_audience(key);
+        self.send(&audience, "BridgeVideoSourceChanged", |world, json| {
+            world.head(json, "BridgeVideoSourceChanged");
+            world.write_bridge(key, json);
+            if let Some(old) = old {
+                json.text("old_video_source_id", old);
+            }
         });
     }
 

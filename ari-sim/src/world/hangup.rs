@@ -267,15 +267,6 @@ impl World {
         }
     }
 
-    /// The state of a SIP endpoint is told to its subscribers when one of its channels comes or goes.
-    pub(crate) fn tell_endpoint(&mut self, endpoint: &str) {
-        let audience = self.endpoint_audience(endpoint);
-        self.send(&audience, "EndpointStateChange", |world, json| {
-            world.head(json, "EndpointStateChange");
-            json.object("endpoint", |json| world.write_endpoint(endpoint, json));
-        });
-    }
-
     /// The far side of a SIP channel hangs up, with a cause if it names one.
     pub(crate) fn far_side_hangs_up(&mut self, key: ChannelKey, cause: Option<u16>) {
         let Some(channel) = self.channels.get_mut(key) else {

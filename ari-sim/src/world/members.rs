@@ -27,7 +27,7 @@ impl World {
         }
         self.tell_member(key, channel, "ChannelEnteredBridge");
         self.party_enters(key, Party::Member(channel));
-        self.match_connected_lines(key);
+        self.match_connected_lines(key, channel);
         self.settle_technology(key);
         self.bridge_sounds_else(key);
         if let Some(call) = call {
@@ -88,6 +88,7 @@ impl World {
         if let Some(bridge) = self.bridges.get_mut(key) {
             bridge.members.retain(|member| *member != channel);
         }
+        self.video_source_leaves(key, channel);
         if let Some(data) = self.channels.get_mut(channel) {
             data.bridge = None;
         }
@@ -180,8 +181,9 @@ impl World {
         }
     }
 
-    /// Two members show each other's caller as the party that they are connected to.
-    fn match_connected_lines(&mut self, key: BridgeKey) {
+    /// Two members show each other's caller as the party that they are connected to, unless the one that
+    /// `entered` is to stay unknown.
+    fn match_connected_lines(&mut self, key: BridgeKey, entered: ChannelKey) {
         let Some(bridge) = self.bridges.get(key) else {
             return;
         };
@@ -192,9 +194,14 @@ impl World {
             return;
         }
         for (channel, other) in [(first, second), (second, first)] {
-            let Some(caller) = self.channels.get(other).map(|other| other.caller.clone()) else {
+            let Some(other) = self
+                .channels
+                .get(other)
+                .filter(|data| !(other == entered && data.membership.is_anonymous))
+            else {
                 continue;
             };
+            let caller = other.caller.clone();
             let Some(data) = self
                 .channels
                 .get_mut(channel)

@@ -16,17 +16,23 @@ mod caller;
 mod channel;
 mod control;
 mod detect;
+mod devices;
 mod dialing;
 mod dialplan;
 mod directory;
 mod dispatch;
 mod dtmf;
+mod dynamic;
+mod endpoints;
 mod events;
 mod external;
+mod formats;
 mod hangup;
 mod hearing;
 mod json;
+mod logging;
 mod members;
+mod modules;
 mod options;
 mod originate;
 mod outbound;
@@ -37,6 +43,7 @@ mod phone;
 mod playback;
 mod queue;
 mod recording;
+mod registration;
 mod reply;
 mod rtp;
 mod script;
@@ -46,11 +53,13 @@ mod sounds;
 mod speech;
 mod stasis;
 mod stored;
+mod subscriptions;
 mod system;
 mod time;
 mod transfer;
 mod user_event;
 mod variables;
+mod video;
 
 use std::{
     collections::{BTreeMap, HashMap, VecDeque},
@@ -157,7 +166,7 @@ impl World {
     /// Makes a world in which nothing has happened yet.
     pub fn new(options: WorldOptions) -> Self {
         let stamp = Stamp::new(options.beginning);
-        let system = System::new(&options, stamp.text());
+        let system = System::new(stamp.text());
         Self {
             now: SimTime::START,
             stamp,

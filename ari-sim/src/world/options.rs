@@ -29,6 +29,8 @@ pub enum Outcome {
     Refuses(u16, Duration),
     /// Nobody takes the call.
     Silent,
+    /// It has not registered, and cannot be called.
+    Unreachable,
 }
 
 impl Phone {
@@ -53,6 +55,14 @@ impl Phone {
         Self {
             rings_after: Some(Duration::ZERO),
             outcome: Outcome::Silent,
+        }
+    }
+
+    /// A phone that has not registered.
+    pub const fn offline() -> Self {
+        Self {
+            rings_after: None,
+            outcome: Outcome::Unreachable,
         }
     }
 

@@ -341,7 +341,10 @@ impl World {
                 context: context.to_owned(),
             });
         }
-        if tech.eq_ignore_ascii_case("PJSIP") && self.options.phones.contains_key(resource) {
+        if tech.eq_ignore_ascii_case("PJSIP")
+            && self.options.phones.contains_key(resource)
+            && self.is_reachable(resource)
+        {
             return Ok(Endpoint::Sip {
                 name: resource.to_owned(),
             });

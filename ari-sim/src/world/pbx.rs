@@ -120,6 +120,9 @@ impl World {
             else {
                 break;
             };
+            if !self.application_runs(&step.app) {
+                break;
+            }
             let data = substitute(&step.data, |name| {
                 self.plain_variable(key, name).unwrap_or_default()
             });
@@ -161,7 +164,7 @@ impl World {
             }
             return;
         }
-        // Past the last priority, or going in circles.
+        // Past the last priority, at an application that is not there, or going in circles.
         self.end_channel(key);
     }
 
@@ -229,7 +232,11 @@ impl World {
                 .and_then(|text| text.trim().parse().ok())
                 .map_or(Next::Gone, Next::At),
             "SendDTMF" => self.run_send_dtmf(key, data),
-            "NoOp" | "Verbose" | "Progress" | "UserEvent" => Next::Now,
+            "UserEvent" => {
+                self.tell_dialplan_event(key, data);
+                Next::Now
+            }
+            "NoOp" | "Verbose" | "Progress" => Next::Now,
             _ => {
                 self.end_channel(key);
                 Next::Gone

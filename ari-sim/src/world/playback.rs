@@ -6,6 +6,7 @@ use super::{
     Timer, World,
     arena::Key,
     events::MediaTarget,
+    formats::is_codec,
     json::{Json, object},
     params::Params,
     queue::Command,
@@ -40,8 +41,12 @@ enum State {
     Playing,
     Paused,
     Continuing,
+    /// It was stopped while it plays what cannot be stopped.
+    Stopped,
     Done,
     Failed,
+    /// It was stopped before it began.
+    Canceled,
 }
 
 /// What an item is, as far as its end is concerned.
@@ -55,7 +60,7 @@ enum Kind {
     Tone,
     /// Cannot be played.
     Missing,
-    /// Is lost: it begins, and its end is never told.
+    /// Is passed over: it begins, and its end is never told.
     Lost,
 }
 
@@ -69,6 +74,8 @@ pub(crate) struct Playback {
     index: usize,
     state: State,
     kind: Kind,
+    /// An item was played that can be controlled; what follows is treated as if it could be as well.
+    controllable: bool,
     skip: Duration,
     offset: Duration,
     /// How far the item was when it last began to run.
@@ -78,10 +85,6 @@ pub(crate) struct Playback {
 }
 
 impl Playback {
-    pub(crate) const fn is_running(&self) -> bool {
-        matches!(self.state, State::Playing | State::Paused)
-    }
-
     fn media(&self) -> &str {
         self.medias.get(self.index).map_or("", String::as_str)
     }
@@ -92,7 +95,7 @@ impl Playback {
             State::Playing => "playing",
             State::Paused => "paused",
             State::Continuing => "continuing",
-            State::Done => "done",
+            State::Done | State::Stopped | State::Canceled => "done",
             State::Failed => "failed",
         };
         json.text("id", &self.id).text("media_uri", self.media());
@@ -118,7 +121,7 @@ impl World {
         }
         let medias = params.list("media");
         check_skips(params)?;
-        if medias.first().is_none_or(String::is_empty) {
+        if medias.is_empty() || medias.iter().any(String::is_empty) {
             return Err(refuse(500, "Failed to queue media for playback"));
         }
         let (uri, language) = match self.channels.get(key) {
@@ -137,10 +140,26 @@ impl World {
     pub(crate) fn play_on_bridge(&mut self, params: Params<'_>) -> Outcome {
         let key = self.bridge_of(params)?;
         let medias = params.list("media");
-        check_skips(params)?;
+        let has_announcer = self
+            .bridges
+            .get(key)
+            .is_some_and(|bridge| bridge.announcer.is_some());
+        // Who plays already goes on in the format that it has.
+        if let Some(format) = params.given("announcer_format")
+            && !has_announcer
+            && !is_codec(&format)
+        {
+            let message = "specified announcer_format is unknown on this system";
+            return Err(refuse(422, message));
+        }
         self.ensure_announcer(key);
-        if medias.first().is_none_or(String::is_empty) {
-            self.next_announcement(key);
+        let refused = check_skips(params).is_err()
+            || medias.is_empty()
+            || medias.iter().any(String::is_empty);
+        if refused {
+            if !has_announcer {
+                self.next_announcement(key);
+            }
             return Err(allocation_failed());
         }
         let uri = self
@@ -187,6 +206,7 @@ impl World {
             index: 0,
             state: State::Queued,
             kind: Kind::Missing,
+            controllable: false,
             skip: millis("skipms")
                 .filter(|skip| !skip.is_zero())
                 .unwrap_or(DEFAULT_SKIP),
@@ -245,6 +265,7 @@ impl World {
                     Kind::Missing
                 }
             }
+            "number" if !is_number(name) => Kind::Lost,
             "number" | "digits" | "characters" => spoken(name.chars().count()),
             _ => Kind::Lost,
         }
@@ -270,8 +291,13 @@ impl World {
             let Some(playback) = self.playbacks.get_mut(key) else {
                 return false;
             };
+            if playback.state == State::Canceled {
+                self.end_playback(key);
+                return false;
+            }
             playback.state = State::Playing;
             playback.kind = kind;
+            playback.controllable |= matches!(kind, Kind::Sound(_) | Kind::Missing | Kind::Tone);
             playback.position = std::mem::take(&mut playback.offset);
             playback.since = now;
             let target = playback.target;
@@ -297,8 +323,14 @@ impl World {
                     }
                 }
                 Kind::Lost => {
-                    self.drop_playback(key);
-                    return false;
+                    let more = self.playbacks.get_mut(key).is_some_and(|playback| {
+                        playback.index += 1;
+                        playback.index < playback.medias.len()
+                    });
+                    if !more {
+                        self.drop_playback(key);
+                        return false;
+                    }
                 }
             }
         }
@@ -430,33 +462,33 @@ impl World {
             return no_content();
         };
         let (target, kind) = (playback.target, playback.kind);
-        if playback.state == State::Queued {
-            // It keeps its place in the queue, where nothing is left to be played.
-            self.drop_playback(key);
-            return no_content();
-        }
-        let timer = playback.timer.take();
-        match kind {
-            Kind::Spoken(_) => {
-                playback.timer = timer;
+        match playback.state {
+            // It keeps its place in the queue, and ends when its turn comes.
+            State::Queued => playback.state = State::Canceled,
+            State::Playing | State::Paused | State::Continuing if !playback.controllable => {
                 return Err(refuse(500, "Could not stop playback"));
             }
-            Kind::Tone => self.go_on(key, target),
-            Kind::Sound(_) | Kind::Missing | Kind::Lost => {
-                self.timers.cancel(timer);
-                playback.state = State::Done;
-                self.end_playback(key);
-                self.media_over(target);
-            }
+            State::Playing | State::Paused | State::Continuing => match kind {
+                Kind::Spoken(_) => playback.state = State::Stopped,
+                Kind::Tone => self.go_on(key, target),
+                Kind::Sound(_) | Kind::Missing | Kind::Lost => {
+                    let timer = playback.timer.take();
+                    self.timers.cancel(timer);
+                    playback.state = State::Done;
+                    self.end_playback(key);
+                    self.media_over(target);
+                }
+            },
+            State::Stopped | State::Done | State::Failed | State::Canceled => {}
         }
         no_content()
     }
 
     pub(crate) fn control_playback(&mut self, params: Params<'_>) -> Outcome {
-        let key = self.playback_of(params)?;
-        let operation = params
-            .given("operation")
-            .ok_or_else(|| refuse(400, "Missing operation"))?;
+        if !params.has("operation") {
+            return Err(refuse(400, "Missing operation"));
+        }
+        let operation = params.text("operation");
         let now = self.now;
         if !matches!(
             &*operation,
@@ -464,17 +496,34 @@ impl World {
         ) {
             return Err(refuse(400, &format!("Invalid operation {operation}")));
         }
+        let key = self.playback_of(params)?;
         let Some(playback) = self.playbacks.get_mut(key) else {
             return no_content();
         };
-        if matches!(playback.kind, Kind::Spoken(_)) {
+        match (playback.state, &*operation) {
+            (State::Queued, "restart")
+            | (State::Playing | State::Continuing, "unpause")
+            | (State::Paused, "pause") => return no_content(),
+            (State::Playing | State::Continuing, _) | (State::Paused, "unpause") => {}
+            _ => {
+                let message = format!("Can only {operation} while media is playing");
+                return Err(refuse(409, &message));
+            }
+        }
+        if !playback.controllable {
             return Err(refuse(500, &format!("Could not {operation} playback")));
         }
-        if !playback.is_running() {
-            return Err(refuse(
-                409,
-                &format!("Can only {operation} while media is playing"),
-            ));
+        if matches!(playback.kind, Kind::Spoken(_)) {
+            // It is told to do so, and does not.
+            match &*operation {
+                "pause" => playback.state = State::Paused,
+                "unpause" => {
+                    playback.state = State::Playing;
+                    self.tell_playback(key, "PlaybackStarted");
+                }
+                _ => {}
+            }
+            return no_content();
         }
         let length = if let Kind::Sound(length) = playback.kind {
             length
@@ -501,7 +550,6 @@ impl World {
                 self.timers.cancel(timer);
                 return no_content();
             }
-            _ if running => {}
             _ => {
                 playback.state = State::Playing;
                 playback.since = now;
@@ -517,6 +565,14 @@ impl World {
         }
         no_content()
     }
+}
+
+/// Whether a text begins with a number.
+fn is_number(text: &str) -> bool {
+    let text = text.trim_start();
+    text.strip_prefix(['-', '+'])
+        .unwrap_or(text)
+        .starts_with(|first: char| first.is_ascii_digit())
 }
 
 fn check_skips(params: Params<'_>) -> Result<(), Refused> {

@@ -7,6 +7,7 @@ use super::{
     arena::Key,
     channel::{ChannelKey, State as ChannelState},
     events::MediaTarget,
+    formats::{is_codec, is_file_format},
     json::{Json, object},
     params::Params,
     queue::{Command, Doing},
@@ -18,13 +19,11 @@ use super::{
 
 pub(crate) type RecordingKey = Key<Recording>;
 
-/// Formats that Asterisk writes.
-const FORMATS: &[&str] = &[
-    "wav", "wav16", "WAV", "wav49", "gsm", "ulaw", "alaw", "sln", "sln16", "g722", "ogg",
-];
+/// Without anything from the far side for so long, Asterisk takes the recording to be over.
+const NOTHING_COMES: Duration = Duration::from_secs(4);
 
-/// Without audio Asterisk sees only after so long that its time is over.
-const SILENT_END: Duration = Duration::from_secs(4);
+/// How long after the turn of a second the next frame of audio comes.
+const FRAME: Duration = Duration::from_millis(10);
 
 /// Longest name that a file can have.
 const MAX_FILE_NAME: usize = 250;
@@ -36,6 +35,8 @@ enum State {
     Paused,
     Done,
     Failed,
+    /// It was stopped before it began, and begins all the same when its turn comes.
+    Canceled,
 }
 
 #[derive(Debug)]
@@ -50,7 +51,13 @@ pub(crate) struct Recording {
     append: bool,
     beep: bool,
     terminate_on: String,
+    muted: bool,
     since: SimTime,
+    /// When the far side last sent something.
+    last_frame: SimTime,
+    /// Since when it is paused, and how many turns of a second it was paused before that.
+    paused_since: Option<SimTime>,
+    paused_seconds: u64,
     /// How much audio it has, and since when audio comes in.
     heard: Duration,
     hears_since: Option<SimTime>,
@@ -91,6 +98,7 @@ impl Recording {
             State::Paused => "paused",
             State::Done => "done",
             State::Failed => "failed",
+            State::Canceled => "canceled",
         };
         json.text("name", &self.name)
             .text("format", &self.format)
@@ -111,6 +119,14 @@ impl Recording {
 
 impl World {
     pub(crate) fn record_channel(&mut self, params: Params<'_>) -> Outcome {
+        for (name, shown) in [
+            ("maxDurationSeconds", "max_duration_seconds"),
+            ("maxSilenceSeconds", "max_silence_seconds"),
+        ] {
+            if params.number(name).is_some_and(|seconds| seconds < 0) {
+                return Err(refuse(400, &format!("{shown} cannot be negative")));
+            }
+        }
         let key = self.stasis_channel(params)?;
         let uri = self
             .channels
@@ -138,6 +154,14 @@ impl World {
             .get(key)
             .map(|bridge| format!("bridge:{}", bridge.id))
             .unwrap_or_default();
+        check_format(params)?;
+        if let Some(format) = params.given("recorder_format")
+            && !is_codec(&format)
+        {
+            let message = "specified recorder_format is unknown on this system";
+            return Err(refuse(422, message));
+        }
+        // The recorder enters before the rest of the request is looked at.
         let helper = self.add_helper(key, "Recorder/ARI");
         let recording = match self.new_recording(MediaTarget::Bridge(key), uri, params) {
             Ok(recording) => recording,
@@ -160,35 +184,24 @@ impl World {
         target_uri: String,
         params: Params<'_>,
     ) -> Result<RecordingKey, Refused> {
-        let format = params.text("format");
-        if params
-            .number("maxDurationSeconds")
-            .is_some_and(|seconds| seconds < 0)
-        {
-            return Err(refuse(400, "max_duration_seconds cannot be negative"));
-        }
-        if params
-            .number("maxSilenceSeconds")
-            .is_some_and(|seconds| seconds < 0)
-        {
-            return Err(refuse(400, "max_silence_seconds cannot be negative"));
-        }
-        let terminate_on = params.text("terminateOn").into_owned();
+        let terminate_on = params.text("terminateOn").to_ascii_lowercase();
         if !matches!(terminate_on.as_str(), "" | "none" | "any" | "*" | "#") {
             return Err(refuse(400, "terminateOn invalid"));
         }
-        let if_exists = params.text("ifExists");
-        if !matches!(&*if_exists, "" | "fail" | "overwrite" | "append") {
+        let if_exists = params.text("ifExists").to_ascii_lowercase();
+        if !matches!(if_exists.as_str(), "" | "fail" | "overwrite" | "append") {
             return Err(refuse(400, "ifExists invalid"));
         }
-        if !FORMATS.contains(&&*format) {
-            return Err(refuse(422, "specified format is unknown on this system"));
-        }
+        check_format(params)?;
+        let format = params.text("format");
         let name = params.text("name");
-        if name.is_empty() || name.split('/').any(|part| part == "..") {
+        let negative = ["maxDurationSeconds", "maxSilenceSeconds"]
+            .iter()
+            .any(|name| params.number(name).is_some_and(|seconds| seconds < 0));
+        if negative || name.is_empty() || name.split('/').any(|part| part == "..") {
             return Err(refuse(500, "Error parsing request"));
         }
-        let taken = matches!(&*if_exists, "" | "fail") && self.stored.contains_key(&*name);
+        let taken = matches!(if_exists.as_str(), "" | "fail") && self.stored.contains_key(&*name);
         if taken || self.recording_names.contains_key(&*name) {
             return Err(refuse(
                 409,
@@ -215,7 +228,11 @@ impl World {
             append: if_exists == "append",
             beep: params.truth("beep"),
             terminate_on,
+            muted: false,
             since: self.now,
+            last_frame: self.now,
+            paused_since: None,
+            paused_seconds: 0,
             heard: Duration::ZERO,
             hears_since: None,
             silence: Duration::ZERO,
@@ -265,6 +282,7 @@ impl World {
         };
         recording.state = State::Recording;
         recording.since = if recording.beep { now + beep } else { now };
+        recording.last_frame = recording.since;
         recording.hears_since = audible.then_some(recording.since);
         recording.silent_since = recording.hears_since.filter(|_| !talks);
         let no_file = recording
@@ -281,27 +299,45 @@ impl World {
         true
     }
 
-    /// Sets when a recording is over, as things are.
+    /// Seconds of the clock: what Asterisk counts the length of a recording by.
+    fn clock_seconds(&self, at: SimTime) -> u64 {
+        let millis = self.options.beginning.unsigned_abs() + at.millis();
+        millis / 1_000
+    }
+
+    /// When the clock shows these seconds.
+    fn at_clock_seconds(&self, seconds: u64) -> SimTime {
+        let millis = seconds
+            .saturating_mul(1_000)
+            .saturating_sub(self.options.beginning.unsigned_abs());
+        SimTime::after(Duration::from_millis(millis))
+    }
+
+    /// Sets when a recording is over, as things are: with audio when the clock shows more seconds than it may have,
+    /// without when nothing has come for a while.
     fn set_recording_timer(&mut self, key: RecordingKey) {
         let now = self.now;
-        let Some(recording) = self.recordings.get_mut(key) else {
+        let Some(recording) = self.recordings.get(key) else {
             return;
         };
-        let by_length = recording
-            .max_duration
-            .map(|limit| match recording.hears_since {
-                Some(since) => since.max(recording.since) + limit.saturating_sub(recording.heard),
-                None => recording.since.max(now) + limit.max(SILENT_END),
-            });
-        let by_silence = match (recording.max_silence, recording.hears_since) {
-            (None, _) => None,
-            (Some(limit), None) => Some(recording.since.max(now) + limit.max(SILENT_END)),
-            (Some(limit), Some(_)) => recording
-                .silent_since
-                .map(|since| since.max(recording.since) + limit),
+        let hears = self.is_audible(recording.target);
+        let by_length = match recording.max_duration {
+            _ if !hears => Some(recording.last_frame.max(now) + NOTHING_COMES),
+            Some(limit) if recording.paused_since.is_none() => {
+                let last = self.clock_seconds(recording.since)
+                    + limit.as_secs()
+                    + recording.paused_seconds;
+                Some(self.at_clock_seconds(last + 1).max(now) + FRAME)
+            }
+            _ => None,
         };
+        let by_silence = recording
+            .max_silence
+            .zip(recording.silent_since)
+            .filter(|_| hears && recording.paused_since.is_none())
+            .map(|(limit, since)| since.max(recording.since) + limit);
         let end = by_length.into_iter().chain(by_silence).min();
-        let old = recording.timer.take();
+        let old = recording.timer;
         self.timers.cancel(old);
         let timer = end.map(|end| self.timers.set(end, Timer::Recording(key)));
         if let Some(recording) = self.recordings.get_mut(key) {
@@ -360,6 +396,7 @@ impl World {
             else {
                 continue;
             };
+            recording.last_frame = now;
             if audible {
                 recording.hears_since.get_or_insert(now);
                 if !talks {
@@ -391,17 +428,18 @@ impl World {
     }
 
     fn is_audible(&self, target: MediaTarget) -> bool {
-        let audible = |key| {
+        let heard = |key| {
             self.channels
                 .get(key)
-                .is_some_and(|channel| channel.audible_since.is_some())
+                .filter(|channel| channel.audible_since.is_some())
         };
         match target {
-            MediaTarget::Channel(key) => audible(key),
-            MediaTarget::Bridge(key) => self
-                .bridges
-                .get(key)
-                .is_some_and(|bridge| bridge.members.iter().any(|key| audible(*key))),
+            MediaTarget::Channel(key) => heard(key).is_some(),
+            MediaTarget::Bridge(key) => self.bridges.get(key).is_some_and(|bridge| {
+                let mut members = bridge.members.iter().filter_map(|key| heard(*key));
+                // What mixes sends audio all the time.
+                bridge.technology == "softmix" || members.any(|member| !member.membership.muted)
+            }),
         }
     }
 
@@ -513,9 +551,13 @@ impl World {
                     .unwrap_or_default()
             }
         };
+        let now = self.now;
         for key in running {
             if self.recordings.get(key).is_some_and(ends) {
                 self.end_recording(key, true);
+            } else if let Some(recording) = self.recordings.get_mut(key) {
+                recording.last_frame = now;
+                self.set_recording_timer(key);
             }
         }
     }
@@ -541,41 +583,82 @@ impl World {
     }
 
     fn stop_recording(&mut self, key: RecordingKey, keep: bool) -> Outcome {
-        if self.recordings.get(key).is_some_and(Recording::is_running) {
-            self.end_recording(key, keep);
-        } else {
-            // Its place in the queue stays; nothing is left to be recorded there.
-            self.drop_recording(key);
+        match self.recordings.get_mut(key).map(|known| &mut known.state) {
+            Some(state @ State::Queued) => *state = State::Canceled,
+            Some(State::Recording | State::Paused) => self.end_recording(key, keep),
+            _ => return Err(not_in_session()),
         }
         no_content()
     }
 
     pub(crate) fn pause_live(&mut self, params: Params<'_>, pause: bool) -> Outcome {
-        let key = self.live(params)?;
-        let now = self.now;
+        let key = self.running(params)?;
+        let (now, seconds) = (self.now, self.clock_seconds(self.now));
         let target = self.recordings.get(key).map(|recording| recording.target);
         let audible = target.is_some_and(|target| self.is_audible(target));
         let talks = target.is_some_and(|target| self.is_talking(target));
-        if let Some(recording) = self
+        let began = self
             .recordings
-            .get_mut(key)
-            .filter(|recording| recording.is_running())
-        {
-            if pause {
+            .get(key)
+            .and_then(|recording| recording.paused_since)
+            .map(|since| self.clock_seconds(since));
+        let Some(recording) = self.recordings.get_mut(key) else {
+            return no_content();
+        };
+        match (pause, began) {
+            (true, None) => {
                 recording.pause_hearing(now);
+                recording.paused_since = Some(now);
                 recording.state = State::Paused;
-            } else {
+            }
+            (false, Some(began)) => {
+                recording.paused_seconds += seconds - began;
+                recording.paused_since = None;
                 recording.state = State::Recording;
                 recording.hears_since = audible.then_some(now);
                 recording.silent_since = recording.hears_since.filter(|_| !talks);
             }
+            _ => return no_content(),
+        }
+        recording.last_frame = now;
+        self.set_recording_timer(key);
+        no_content()
+    }
+
+    /// Mutes a recording, or not any more: it goes on, and holds silence for as long.
+    pub(crate) fn mute_live(&mut self, params: Params<'_>, mute: bool) -> Outcome {
+        let key = self.running(params)?;
+        let now = self.now;
+        if let Some(recording) = self
+            .recordings
+            .get_mut(key)
+            .filter(|recording| recording.muted != mute)
+        {
+            recording.muted = mute;
+            recording.last_frame = now;
             self.set_recording_timer(key);
         }
         no_content()
     }
 
-    pub(crate) fn mute_live(&self, params: Params<'_>) -> Outcome {
-        self.live(params)?;
-        no_content()
+    fn running(&self, params: Params<'_>) -> Result<RecordingKey, Refused> {
+        let key = self.live(params)?;
+        if self.recordings.get(key).is_some_and(Recording::is_running) {
+            Ok(key)
+        } else {
+            Err(not_in_session())
+        }
     }
+}
+
+fn check_format(params: Params<'_>) -> Result<(), Refused> {
+    if is_file_format(&params.text("format")) {
+        Ok(())
+    } else {
+        Err(refuse(422, "specified format is unknown on this system"))
+    }
+}
+
+fn not_in_session() -> Refused {
+    refuse(409, "Recording not in session")
 }

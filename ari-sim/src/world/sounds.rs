@@ -2,6 +2,9 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
+/// The English core set, in the order in which Asterisk lists it; a star where `slin` is its first format.
+const TABLE: &str = include_str!("data/sounds.txt");
+
 /// Those whose length was measured on Asterisk 22.10.1, in milliseconds.
 const MEASURED: &[(&str, u64)] = &[
     ("hello-world", 1_402),
@@ -10,254 +13,38 @@ const MEASURED: &[(&str, u64)] = &[
     ("vm-goodbye", 862),
 ];
 
-/// Others of the core and extra sets, by their prefix.
-const NAMES: &[(&str, &[&str])] = &[
-    (
-        "",
-        &[
-            "activated",
-            "agent-alreadyon",
-            "agent-incorrect",
-            "agent-loggedoff",
-            "agent-loginok",
-            "agent-newlocation",
-            "agent-pass",
-            "agent-user",
-            "ascending-2tone",
-            "at-tone-time-exactly",
-            "auth-incorrect",
-            "auth-thankyou",
-            "beeperr",
-            "call-fwd-cancelled",
-            "call-fwd-no-ans",
-            "call-fwd-on-busy",
-            "call-fwd-unconditional",
-            "cannot-complete-as-dialed",
-            "connecting",
-            "de-activated",
-            "descending-2tone",
-            "dir-intro",
-            "dir-nomatch",
-            "extension",
-            "feature-not-avail-line",
-            "followme/sorry",
-            "goodbye",
-            "hello",
-            "im-sorry",
-            "invalid",
-            "is-curntly-busy",
-            "moment-please",
-            "nbdy-avail-to-take-call",
-            "one-moment-please",
-            "please-try-again",
-            "please-try-call-later",
-            "press-0",
-            "press-1",
-            "press-2",
-            "press-3",
-            "press-star",
-            "privacy-prompt",
-            "screen-callee-options",
-            "silence/1",
-            "silence/2",
-            "silence/3",
-            "silence/4",
-            "silence/5",
-            "silence/10",
-            "spy-local",
-            "ss-noservice",
-            "thank-you-for-calling",
-            "transfer",
-            "tt-allbusy",
-            "tt-somethingwrong",
-            "tt-weasels",
-            "welcome",
-            "your",
-            "enter-ext-of-person",
-            "pls-wait-connect-call",
-            "please-enter-the",
-        ],
-    ),
-    (
-        "conf-",
-        &[
-            "adminmenu",
-            "banned",
-            "enteringno",
-            "errormenu",
-            "extended",
-            "full",
-            "getchannel",
-            "getconfno",
-            "getpin",
-            "hasentered",
-            "hasjoin",
-            "hasleft",
-            "invalid",
-            "invalidpin",
-            "kicked",
-            "leaderhasleft",
-            "locked",
-            "lockednow",
-            "muted",
-            "noempty",
-            "now-muted",
-            "now-unmuted",
-            "onlyone",
-            "onlyperson",
-            "otherinparty",
-            "placeintoconf",
-            "thereare",
-            "unlockednow",
-            "unmuted",
-            "usermenu",
-            "userswilljoin",
-            "userwilljoin",
-            "waitforleader",
-        ],
-    ),
-    (
-        "demo-",
-        &[
-            "abouttotry",
-            "congrats",
-            "echodone",
-            "echotest",
-            "enterkeywords",
-            "instruct",
-            "moreinfo",
-            "nogo",
-            "nomatch",
-            "thanks",
-        ],
-    ),
-    (
-        "digits/",
-        &[
-            "0",
-            "1",
-            "2",
-            "3",
-            "4",
-            "5",
-            "6",
-            "7",
-            "8",
-            "9",
-            "10",
-            "11",
-            "12",
-            "13",
-            "14",
-            "15",
-            "16",
-            "17",
-            "18",
-            "19",
-            "20",
-            "30",
-            "40",
-            "50",
-            "60",
-            "70",
-            "80",
-            "90",
-            "hundred",
-            "thousand",
-            "million",
-            "minus",
-            "oh",
-            "pound",
-            "star",
-            "at",
-            "today",
-            "tomorrow",
-            "yesterday",
-        ],
-    ),
-    (
-        "queue-",
-        &[
-            "callswaiting",
-            "holdtime",
-            "less-than",
-            "minute",
-            "minutes",
-            "periodic-announce",
-            "quantity1",
-            "quantity2",
-            "reporthold",
-            "seconds",
-            "thankyou",
-            "thereare",
-            "youarenext",
-        ],
-    ),
-    (
-        "vm-",
-        &[
-            "advopts",
-            "and",
-            "changeto",
-            "delete",
-            "deleted",
-            "dialout",
-            "enter-num-to-call",
-            "extension",
-            "first",
-            "for",
-            "forward",
-            "from",
-            "helpexit",
-            "INBOX",
-            "incorrect",
-            "instructions",
-            "intro",
-            "isonphone",
-            "isunavail",
-            "last",
-            "leavemsg",
-            "login",
-            "mailboxfull",
-            "message",
-            "messages",
-            "msginstruct",
-            "next",
-            "no",
-            "nomore",
-            "Old",
-            "onefor",
-            "options",
-            "password",
-            "prev",
-            "press",
-            "received",
-            "rec-busy",
-            "rec-name",
-            "rec-unv",
-            "repeat",
-            "review",
-            "saved",
-            "sorry",
-            "theperson",
-            "tocancel",
-            "torerecord",
-            "toreply",
-            "undelete",
-            "youhave",
-        ],
-    ),
-];
+/// The formats that there are of a sound, in the order in which Asterisk names them.
+pub(crate) type Formats = [&'static str; 2];
 
-/// The standard sounds; those that were not measured are one second long.
-pub(crate) fn standard() -> BTreeMap<String, Duration> {
-    let named = NAMES.iter().flat_map(|(prefix, names)| {
-        names
-            .iter()
-            .map(move |name| (format!("{prefix}{name}"), Duration::from_secs(1)))
-    });
+/// The formats of a sound that is not in the table.
+pub(crate) const USUAL: Formats = ["gsm", "slin"];
+
+/// The names of all sounds with their formats.
+pub(crate) fn names() -> impl Iterator<Item = (&'static str, Formats)> {
+    TABLE.lines().map(|line| match line.strip_prefix('*') {
+        Some(name) => (name, ["slin", "gsm"]),
+        None => (line, USUAL),
+    })
+}
+
+/// How long a sound is: silence as long as its name says, others one second where it was not measured.
+fn length_of(name: &str) -> Duration {
+    let silence = name
+        .strip_prefix("silence/")
+        .and_then(|seconds| seconds.parse().ok());
     let measured = MEASURED
         .iter()
-        .map(|(name, millis)| ((*name).to_owned(), Duration::from_millis(*millis)));
-    named.chain(measured).collect()
+        .find(|(known, _)| *known == name)
+        .map(|(_, millis)| Duration::from_millis(*millis));
+    silence
+        .map(Duration::from_secs)
+        .or(measured)
+        .unwrap_or(Duration::from_secs(1))
+}
+
+/// The standard sounds with their lengths.
+pub(crate) fn standard() -> BTreeMap<String, Duration> {
+    names()
+        .map(|(name, _)| (name.to_owned(), length_of(name)))
+        .collect()
 }

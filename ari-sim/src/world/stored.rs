@@ -59,11 +59,18 @@ impl World {
     }
 
     pub(crate) fn copy_stored(&mut self, params: Params<'_>) -> Outcome {
-        let invalid = || refuse_as(400, "Bad request", "Invalid destination recording name");
-        let destination = params
-            .given("destinationRecordingName")
-            .ok_or_else(invalid)?;
         let (_, stored) = self.stored_named(params)?;
+        if !params.has("destinationRecordingName") {
+            let message = "Invalid destination recording name";
+            return Err(refuse_as(400, "Bad request", message));
+        }
+        let destination = params.text("destinationRecordingName");
+        if destination.split('/').any(|part| part == "..") {
+            return Err(refuse(403, "Destination file path is forbidden"));
+        }
+        if destination.is_empty() || destination.ends_with('/') {
+            return Err(refuse(500, "Copy failed"));
+        }
         let stored = stored.clone();
         if self.stored.contains_key(&*destination) {
             return Err(refuse(

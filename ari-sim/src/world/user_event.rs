@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use super::{
     World,
+    channel::ChannelKey,
     json::Json,
     params::Params,
     reply::{Outcome, Refused, no_content, refuse},
@@ -35,6 +36,23 @@ impl World {
             }
         });
         no_content()
+    }
+
+    /// The dialplan sends a user event of a channel: `UserEvent(name,Key: value,…)`.
+    pub(crate) fn tell_dialplan_event(&mut self, key: ChannelKey, data: &str) {
+        let mut fields = data.split(',');
+        let name = fields.next().unwrap_or_default().to_owned();
+        let mut members = Json::new();
+        members.text("eventname", &name);
+        for field in fields {
+            let (key, value) = field.split_once(':').unwrap_or((field, ""));
+            members.entry(key.trim(), value.trim());
+        }
+        let members = members.finish();
+        self.tell_channel(key, "ChannelUserevent", |world, json| {
+            world.head(json, "ChannelUserevent");
+            json.text("eventname", &name).raw("userevent", &members);
+        });
     }
 
     /// The things that a user event is about, as the event shows them.

@@ -365,8 +365,8 @@ impl World {
     }
 
     pub(crate) fn get_bridge_variable(&self, params: Params<'_>) -> Outcome {
-        let key = self.bridge_of(params)?;
         let name = params.given("variable").ok_or_else(name_required)?;
+        let key = self.bridge_of(params)?;
         let value = self.bridge_variable(key, &name);
         ok(value_json(&value.ok_or_else(|| {
             refuse(404, "Provided variable was not found")
@@ -382,11 +382,10 @@ impl World {
     }
 
     pub(crate) fn get_bridge_variables(&self, params: Params<'_>) -> Outcome {
-        let key = self.bridge_ids.get(&*params.text("bridgeId")).copied();
-        let key =
-            key.ok_or_else(|| refuse_as(404, "Bridge Not Found", "Provided bridge was not found"))?;
+        let names = variable_names(params)?;
+        let key = self.provided_bridge(params)?;
         let mut values = Vec::new();
-        for name in variable_names(params)? {
+        for name in names {
             let value = self
                 .bridge_variable(key, &name)
                 .ok_or_else(variable_not_found)?;
@@ -395,11 +394,16 @@ impl World {
         ok(values_json(&values))
     }
 
+    fn provided_bridge(&self, params: Params<'_>) -> Result<BridgeKey, Refused> {
+        self.bridge_of(params)
+            .map_err(|_| refuse_as(404, "Bridge Not Found", "Provided bridge was not found"))
+    }
+
     pub(crate) fn set_bridge_variable(&mut self, params: Params<'_>) -> Outcome {
-        let key = self.bridge_of(params)?;
         let name = params.given("variable").ok_or_else(name_required)?;
+        let key = self.bridge_of(params)?;
         let settings = [(
-            name.into_owned(),
+            name.trim().to_owned(),
             params.text("value").into_owned(),
             params.truth("report_events"),
         )];
@@ -408,7 +412,7 @@ impl World {
     }
 
     pub(crate) fn set_bridge_variables(&mut self, params: Params<'_>) -> Outcome {
-        let key = self.bridge_of(params)?;
+        let key = self.provided_bridge(params)?;
         let settings = required_settings(params)?;
         self.write_bridge_variables(key, &settings);
         no_content()
@@ -417,7 +421,7 @@ impl World {
     pub(crate) fn write_bridge_variables(&mut self, key: BridgeKey, settings: &[Setting]) {
         if let Some(bridge) = self.bridges.get_mut(key) {
             for (name, value, reported) in settings {
-                bridge.variables.set(name, value, *reported);
+                bridge.variables.set(name.trim(), value, *reported);
             }
         }
     }
