@@ -16,7 +16,16 @@ const FINAL_ANSWER: Duration = Duration::from_millis(305);
 
 /// The world of a scenario, before anything happens in it.
 pub(crate) fn options(scenario: &Scenario) -> WorldOptions {
-    let mut options = WorldOptions::default();
+    // The endpoints of the Asterisk that was recorded: two have not registered, and nobody is at the third
+    // unless the scenario starts a phone.
+    let nobody = Phone {
+        rings_after: None,
+        outcome: PhoneOutcome::Silent,
+    };
+    let mut options = WorldOptions::default()
+        .phone("alice", Phone::offline())
+        .phone("bob", Phone::offline())
+        .phone("sipp", nobody);
     if let Some(beginning) = beginning(scenario) {
         options.beginning = beginning;
     }
