@@ -2,6 +2,7 @@
 
 mod http;
 mod record;
+mod replay;
 mod simulator;
 mod trace;
 pub mod wire;
@@ -10,10 +11,15 @@ pub mod world;
 pub use self::{
     http::Server,
     record::{InvalidUpstream, RecordError, Recorder, RecorderBuilder},
+    replay::{
+        InvalidSpeed, Replay, ReplayAnswer, ReplayOutput, ReplayServer, ReplaySocket, ReplayTicket,
+        Speed,
+    },
     simulator::{
         CallEnd, CallError, Endpoint, Fault, Outbound, OutboundSocket, PhoneCall, PlaceCall, Press,
         Simulator, SimulatorBuilder,
     },
+    trace::{Trace, TraceError},
     world::{
         CallRecord, CallScript, CallTotals, Cue, HangupParty, Heard, Phone, SimTime, World,
         WorldOptions,

@@ -1,6 +1,7 @@
 //! The subcommands.
 
 mod record;
+mod replay;
 
 use anyhow::Result;
 use clap::Subcommand;
@@ -13,12 +14,14 @@ use tokio::{
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     Record(record::Args),
+    Replay(replay::Args),
 }
 
 impl Command {
     pub(crate) async fn run(self) -> Result<()> {
         match self {
             Self::Record(args) => record::run(args).await,
+            Self::Replay(args) => replay::run(args).await,
         }
     }
 }

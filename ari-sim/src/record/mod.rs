@@ -141,17 +141,17 @@ async fn version(
         tracker: tracker.clone(),
         stopped: stopped.clone(),
     };
+    let unreachable = |error: proxy::SendError| RecordError::Unreachable {
+        address: upstream.authority().to_owned(),
+        reason: error.to_string(),
+    };
+    let Some(user) = upstream.user() else {
+        proxy.look().await.map_err(unreachable)?;
+        return Ok(None);
+    };
     let target = format!("{}/asterisk/info", upstream.base());
-    let (status, body) = proxy
-        .ask(&target)
-        .await
-        .map_err(|error| RecordError::Unreachable {
-            address: upstream.authority().to_owned(),
-            reason: error.to_string(),
-        })?;
-    if let Some(user) = upstream.user()
-        && matches!(status.as_u16(), 401 | 403)
-    {
+    let (status, body) = proxy.ask(&target, user).await.map_err(unreachable)?;
+    if matches!(status.as_u16(), 401 | 403) {
         return Err(RecordError::Refused {
             user: user.name.clone(),
             status: status.as_u16(),

@@ -18,7 +18,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
     body::{End, Seen, Tee},
-    recording::{Content, Passage, Step, decode},
+    recording::{Content, Passage, Step, User, decode},
     socket::Passing,
     tap::{Slot, Stopped, Tap},
     upstream::Upstream,
@@ -192,16 +192,23 @@ impl Proxy {
         Ok(sender)
     }
 
-    /// Asks Asterisk for itself with the credentials of the recorder.
-    pub(crate) async fn ask(&self, target: &str) -> Result<(StatusCode, Bytes), SendError> {
+    /// Looks whether somebody is there.
+    pub(crate) async fn look(&self) -> Result<(), SendError> {
+        self.connect().await.map(drop).map_err(SendError::Connect)
+    }
+
+    /// Asks Asterisk for itself, as this user.
+    pub(crate) async fn ask(
+        &self,
+        target: &str,
+        user: &User,
+    ) -> Result<(StatusCode, Bytes), SendError> {
         let mut request = Request::new(Empty::new().map_err(|never| match never {}).boxed());
         *request.uri_mut() = target.parse().unwrap_or_default();
-        if let Some(user) = self.upstream.user() {
-            let credentials = STANDARD.encode(format!("{}:{}", user.name, user.password));
-            if let Ok(mut value) = HeaderValue::from_str(&format!("Basic {credentials}")) {
-                value.set_sensitive(true);
-                request.headers_mut().insert(header::AUTHORIZATION, value);
-            }
+        let credentials = STANDARD.encode(format!("{}:{}", user.name, user.password));
+        if let Ok(mut value) = HeaderValue::from_str(&format!("Basic {credentials}")) {
+            value.set_sensitive(true);
+            request.headers_mut().insert(header::AUTHORIZATION, value);
         }
         let answer = timeout(CONNECT_WITHIN, self.send(self.addressed(request)))
             .await
