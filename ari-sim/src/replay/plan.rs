@@ -152,7 +152,9 @@ impl Plan {
                 What::Open(opening) => {
                     // The old socket hears of it before the new one is answered.
                     let first = replaced.drain(..).next();
-                    if let Some(first) = first.filter(|first| at.saturating_sub(*first) < REPLACED_WITHIN) {
+                    if let Some(first) =
+                        first.filter(|first| at.saturating_sub(*first) < REPLACED_WITHIN)
+                    {
                         sent = sent.min(first.saturating_sub(Duration::from_micros(1)));
                     }
                     Deed::Open(opening)
