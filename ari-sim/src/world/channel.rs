@@ -229,6 +229,8 @@ pub(crate) struct Channel {
     pub(crate) home: (&'static str, &'static str),
     pub(crate) created: Arc<str>,
     pub(crate) variables: Variables,
+    /// Variables and functions that its events show.
+    pub(crate) reported: Vec<String>,
     pub(crate) run: Run,
     pub(crate) has_dialplan: bool,
     /// Its dialplan runs inside of Stasis, whose status is set when both end.
@@ -294,6 +296,7 @@ impl Channel {
             home: ("", ""),
             created,
             variables: Variables::default(),
+            reported: Vec::new(),
             run: Run::Nothing,
             has_dialplan: false,
             inside_stasis: false,
@@ -370,7 +373,7 @@ impl Channel {
         });
         json.text("creationtime", &self.created)
             .text("language", &self.language);
-        self.variables.write_reported("channelvars", json);
+        self.write_reported(json);
     }
 }
 

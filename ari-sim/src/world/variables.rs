@@ -1,12 +1,14 @@
 //! Variables of channels, of bridges, and global ones.
 
+use std::borrow::Cow;
+
 use ari_core::Response;
 use serde_json::Value;
 
 use super::{
     World,
     bridge::BridgeKey,
-    channel::{ChannelKey, Party, Tech, Transfers},
+    channel::{Channel, ChannelKey, Party, Tech, Transfers},
     json::{Json, object},
     params::Params,
     queue::Command,
@@ -67,6 +69,67 @@ impl Variables {
 
 /// A variable that a request sets: name, value, whether events show it.
 pub(crate) type Setting = (String, String, bool);
+
+impl Channel {
+    /// The value of a variable of the channel, or of its place in the dialplan.
+    fn variable(&self, name: &str) -> Option<Cow<'_, str>> {
+        if let Some(value) = self.variables.get(name) {
+            return Some(Cow::Borrowed(value));
+        }
+        Some(match name {
+            "CHANNEL" => Cow::Borrowed(&*self.name),
+            "UNIQUEID" => Cow::Borrowed(&*self.id),
+            "EXTEN" => Cow::Borrowed(&*self.place.exten),
+            "CONTEXT" => Cow::Borrowed(&*self.place.context),
+            "PRIORITY" => Cow::Owned(self.place.priority.to_string()),
+            "HANGUPCAUSE" => Cow::Owned(self.cause.to_string()),
+            "BRIDGEPEER" if !self.bridge_peer.is_empty() => Cow::Borrowed(&*self.bridge_peer),
+            _ => return None,
+        })
+    }
+
+    fn read_function(&self, function: &str, argument: &str) -> Option<String> {
+        let party = |party: &Party| match argument {
+            "num" | "number" => Some(party.number.clone()),
+            "name" => Some(party.name.clone()),
+            "all" => Some(format!("\"{}\" <{}>", party.name, party.number)),
+            _ => None,
+        };
+        match function {
+            "CALLERID" => party(&self.caller),
+            "CONNECTEDLINE" => party(&self.connected),
+            "CHANNEL" => Some(match argument {
+                "state" => self.state.as_str().to_owned(),
+                "name" => self.name.to_string(),
+                "uniqueid" | "linkedid" => self.id.to_string(),
+                "language" => self.language.to_string(),
+                "accountcode" => self.account.clone(),
+                "channeltype" => self.tech_name().to_owned(),
+                "pjsip,call-id" if !self.protocol_id.is_empty() => self.protocol_id.clone(),
+                _ => return None,
+            }),
+            _ => None,
+        }
+    }
+
+    /// Writes the variables and functions that events about the channel show.
+    pub(crate) fn write_reported(&self, json: &mut Json) {
+        if self.reported.is_empty() {
+            return;
+        }
+        json.object("channelvars", |json| {
+            for name in &self.reported {
+                let value = match name.strip_suffix(')').and_then(|name| name.split_once('(')) {
+                    Some((function, argument)) => {
+                        self.read_function(function, argument).map(Cow::Owned)
+                    }
+                    None => self.variable(name),
+                };
+                json.entry(name, value.as_deref().unwrap_or_default());
+            }
+        });
+    }
+}
 
 /// A variable that an application sets or, without a value, takes away.
 #[derive(Debug)]
@@ -164,49 +227,13 @@ impl World {
 
     /// The value of a variable without functions: of the channel, of the dialplan, or global.
     pub(crate) fn plain_variable(&self, key: ChannelKey, name: &str) -> Option<String> {
-        let channel = self.channels.get(key)?;
-        if let Some(value) = channel.variables.get(name) {
-            return Some(value.to_owned());
-        }
-        Some(match name {
-            "CHANNEL" => channel.name.to_string(),
-            "UNIQUEID" => channel.id.to_string(),
-            "EXTEN" => channel.place.exten.clone(),
-            "CONTEXT" => channel.place.context.clone(),
-            "PRIORITY" => channel.place.priority.to_string(),
-            "HANGUPCAUSE" => channel.cause.to_string(),
-            "BRIDGEPEER" if !channel.bridge_peer.is_empty() => channel.bridge_peer.clone(),
-            _ => self.options.globals.get(name)?.clone(),
-        })
+        let own = self.channels.get(key)?.variable(name).map(Cow::into_owned);
+        own.or_else(|| self.options.globals.get(name).cloned())
     }
 
     fn read_function(&self, key: ChannelKey, function: &str, argument: &str) -> Option<String> {
         let channel = self.channels.get(key)?;
-        let party = |party: &Party| match argument {
-            "num" | "number" => Some(party.number.clone()),
-            "name" => Some(party.name.clone()),
-            "all" => Some(format!("\"{}\" <{}>", party.name, party.number)),
-            _ => None,
-        };
         match function {
-            "CALLERID" => party(&channel.caller),
-            "CONNECTEDLINE" => party(&channel.connected),
-            "CHANNEL" => Some(match argument {
-                "state" => channel.state.as_str().to_owned(),
-                "name" => channel.name.to_string(),
-                "uniqueid" | "linkedid" => channel.id.to_string(),
-                "language" => channel.language.to_string(),
-                "accountcode" => channel.account.clone(),
-                "channeltype" => channel
-                    .name
-                    .split('/')
-                    .next()
-                    .unwrap_or_default()
-                    .to_owned(),
-                "pjsip,call-id" if !channel.protocol_id.is_empty() => channel.protocol_id.clone(),
-                _ => return None,
-            }),
-            "TONE_DETECT" => self.tone_hits(key, argument),
             "GLOBAL" => Some(
                 self.options
                     .globals
@@ -214,7 +241,8 @@ impl World {
                     .cloned()
                     .unwrap_or_default(),
             ),
-            _ => None,
+            "TONE_DETECT" => self.tone_hits(key, argument),
+            _ => channel.read_function(function, argument),
         }
     }
 
@@ -226,6 +254,9 @@ impl World {
         value: Option<&str>,
         reported: bool,
     ) {
+        if reported {
+            self.report_variable(key, name, true);
+        }
         if let Some((function, argument)) =
             name.strip_suffix(')').and_then(|name| name.split_once('('))
         {
@@ -237,7 +268,7 @@ impl World {
         };
         match value {
             Some(value) => {
-                channel.variables.set(name, value, reported);
+                channel.variables.set(name, value, false);
                 self.tell_varset(key, name, value);
             }
             None => channel.variables.remove(name),
@@ -315,6 +346,7 @@ impl World {
         let key = self.provided_channel(params)?;
         let mut values = Vec::new();
         for name in names {
+            let name = required_name(&name)?;
             let value = self.read_variable(key, &name)?;
             values.push((name, value));
         }
@@ -326,11 +358,7 @@ impl World {
         let key = self.stasis_channel(params)?;
         let change = Change {
             name: name.into_owned(),
-            value: params
-                .0
-                .parameters
-                .text("value")
-                .map(std::borrow::Cow::into_owned),
+            value: params.0.parameters.text("value").map(Cow::into_owned),
             reported: params.truth("report_events"),
         };
         self.ask(key, Command::SetVariables(vec![change]))
@@ -359,9 +387,23 @@ impl World {
             reported,
         } in changes
         {
+            self.report_variable(key, &name, reported);
             self.write_variable(key, &name, value.as_deref(), reported);
         }
         done()
+    }
+
+    /// Lets events about a channel show a variable or function, or no longer.
+    fn report_variable(&mut self, key: ChannelKey, name: &str, reported: bool) {
+        let Some(channel) = self.channels.get_mut(key) else {
+            return;
+        };
+        let known = channel.reported.iter().position(|known| known == name);
+        match (known, reported) {
+            (None, true) => channel.reported.push(name.to_owned()),
+            (Some(place), false) => drop(channel.reported.remove(place)),
+            _ => {}
+        }
     }
 
     pub(crate) fn get_bridge_variable(&self, params: Params<'_>) -> Outcome {
@@ -386,6 +428,7 @@ impl World {
         let key = self.provided_bridge(params)?;
         let mut values = Vec::new();
         for name in names {
+            let name = required_name(&name)?;
             let value = self
                 .bridge_variable(key, &name)
                 .ok_or_else(variable_not_found)?;
@@ -453,15 +496,18 @@ impl World {
 }
 
 fn variable_names(params: Params<'_>) -> Result<Vec<String>, Refused> {
-    let names: Vec<_> = params
-        .list("variables")
-        .into_iter()
-        .filter(|name| !name.is_empty())
-        .collect();
+    let names = params.list("variables");
     if names.is_empty() {
         Err(refuse(400, "At least one variable name is required"))
     } else {
         Ok(names)
+    }
+}
+
+fn required_name(name: &str) -> Result<String, Refused> {
+    match name.trim() {
+        "" => Err(refuse(400, "Variable names are required")),
+        name => Ok(name.to_owned()),
     }
 }
 
