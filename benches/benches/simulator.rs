@@ -1,7 +1,7 @@
 //! How many calls a simulated Asterisk carries on one core.
 #![allow(missing_docs, reason = "criterion makes a public function")]
 
-use ari_benches::CallCenter;
+use ari_benches::{CallCenter, Reading};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 
 /// Calls of one round.
@@ -10,9 +10,15 @@ const CALLS: u64 = 1_000;
 fn calls(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("simulator");
     group.throughput(Throughput::Elements(CALLS));
-    let mut center = CallCenter::open(1_000);
-    group.bench_function("calls", |bencher| bencher.iter(|| center.take_calls(CALLS)));
-    assert_ne!(center.done(), 0, "{center:?}");
+    for (name, reading) in [
+        ("calls", Reading::Glance),
+        ("calls, each event parsed", Reading::Parse),
+    ] {
+        let mut center = CallCenter::open(1_000, reading);
+        center.take_calls(CALLS);
+        assert_eq!(center.done(), CALLS, "{center:?}");
+        group.bench_function(name, |bencher| bencher.iter(|| center.take_calls(CALLS)));
+    }
     group.finish();
 }
 

@@ -4,6 +4,7 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use ari_core::{EntityKind, Event, Metadata, OperationSpec, Request, operations::channels};
 use ari_sim::{CallScript, SimTime, World, WorldOptions, world::Reply};
+use bytes::Bytes;
 
 /// How long the sound is that each caller hears.
 const SOUND: Duration = Duration::from_secs(1);
@@ -11,13 +12,56 @@ const SOUND: Duration = Duration::from_secs(1);
 /// Calls that go on at the same time.
 const AT_ONCE: u64 = 100;
 
+/// How the application reads events.
+#[derive(Clone, Copy, Debug)]
+pub enum Reading {
+    /// Only the type and the channel of those that it acts upon: what is measured is the simulator.
+    Glance,
+    /// Each one, as a client of `ari-core` does.
+    Parse,
+}
+
+/// The events that the application acts upon.
+enum Kind {
+    Start,
+    Played,
+}
+
+fn glance(event: &[u8]) -> Option<(Kind, String)> {
+    let event = std::str::from_utf8(event).ok()?;
+    let kind = event.strip_prefix("{\"type\":\"")?;
+    let (kind, before) = if kind.starts_with("StasisStart") {
+        (Kind::Start, "\"channel\":{\"id\":\"")
+    } else if kind.starts_with("PlaybackFinished") {
+        (Kind::Played, "\"target_uri\":\"channel:")
+    } else {
+        return None;
+    };
+    let (_, channel) = event.split_once(before)?;
+    Some((kind, channel.split('"').next()?.to_owned()))
+}
+
+fn parse(event: Bytes) -> Option<(Kind, String)> {
+    let event = Event::parse(event).ok()?;
+    let kind = match event.kind() {
+        "StasisStart" => Kind::Start,
+        "PlaybackFinished" => Kind::Played,
+        _ => return None,
+    };
+    let channel = event
+        .concerns()
+        .find(|concern| concern.kind == EntityKind::Channel)?;
+    Some((kind, channel.id.to_owned()))
+}
+
 /// Answers each call, plays a sound, and hangs up when it is over.
 ///
-/// It is driven by the events that the simulator tells: it parses each, as a client does, and sends requests.
+/// It is driven by the events that the simulator tells, and sends requests.
 pub struct CallCenter {
     world: World,
     now: SimTime,
     script: Arc<CallScript>,
+    reading: Reading,
     /// Requests that were refused.
     refused: u64,
 }
@@ -32,7 +76,7 @@ impl fmt::Debug for CallCenter {
 
 impl CallCenter {
     /// Opens one on an Asterisk that keeps the records of so many calls.
-    pub fn open(kept_calls: usize) -> Self {
+    pub fn open(kept_calls: usize, reading: Reading) -> Self {
         let mut options = WorldOptions::default().sound("hello-world", SOUND);
         options.kept_calls = kept_calls;
         let mut world = World::new(options);
@@ -42,6 +86,7 @@ impl CallCenter {
             world,
             now: SimTime::START,
             script: Arc::new(CallScript::new("center")),
+            reading,
             refused: 0,
         }
     }
@@ -77,22 +122,18 @@ impl CallCenter {
     /// Reads the events until there are none.
     fn react(&mut self) {
         while let Some(delivery) = self.world.poll_event() {
-            let Ok(event) = Event::parse(delivery.event) else {
-                self.refused += 1;
+            let Some((kind, channel)) = (match self.reading {
+                Reading::Glance => glance(&delivery.event),
+                Reading::Parse => parse(delivery.event),
+            }) else {
                 continue;
             };
-            let channel = event
-                .concerns()
-                .find(|concern| concern.kind == EntityKind::Channel)
-                .map(|concern| concern.id.to_owned());
-            let Some(channel) = channel else { continue };
-            match event.kind() {
-                "StasisStart" => {
+            match kind {
+                Kind::Start => {
                     self.send(&channels::ANSWER, &channel, None);
                     self.send(&channels::PLAY_WITH_ID, &channel, Some("sound:hello-world"));
                 }
-                "PlaybackFinished" => self.send(&channels::HANGUP, &channel, None),
-                _ => {}
+                Kind::Played => self.send(&channels::HANGUP, &channel, None),
             }
         }
     }

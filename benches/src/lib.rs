@@ -2,4 +2,4 @@
 
 mod call_center;
 
-pub use self::call_center::CallCenter;
+pub use self::call_center::{CallCenter, Reading};

@@ -3,7 +3,7 @@
 
 use std::{alloc::System, process::ExitCode};
 
-use ari_benches::CallCenter;
+use ari_benches::{CallCenter, Reading};
 use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
 
 #[global_allocator]
@@ -21,7 +21,7 @@ const LIMIT: usize = 105;
 
 fn main() -> ExitCode {
     let kept = usize::try_from(CALLS / 5).unwrap_or(usize::MAX);
-    let mut center = CallCenter::open(kept);
+    let mut center = CallCenter::open(kept, Reading::Glance);
     center.take_calls(CALLS);
     let half = live();
     center.take_calls(CALLS);

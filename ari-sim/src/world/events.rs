@@ -79,10 +79,11 @@ impl World {
         if !to.iter().any(wanted) {
             return;
         }
-        let mut json = Json::with_capacity(768);
+        let mut json = Json::in_place_of(std::mem::take(&mut self.scratch));
         write(self, &mut json);
         json.text("asterisk_id", &self.options.asterisk_id);
-        let body = json.into_open();
+        let mut event = json.into_open();
+        let body = event.len();
         for &key in to {
             let Some(app) = self.apps.get(key) else {
                 continue;
@@ -90,8 +91,7 @@ impl World {
             let Some(session) = app.session.filter(|_| app.filter.passes(kind)) else {
                 continue;
             };
-            let mut event = String::with_capacity(body.len() + app.name.len() + 24);
-            event.push_str(&body);
+            event.truncate(body);
             event.push_str(",\"application\":");
             super::json::push_text(&mut event, &app.name);
             event.push('}');
@@ -99,9 +99,10 @@ impl World {
             self.outbox.push_back(Delivery {
                 session,
                 application,
-                event: Bytes::from(event),
+                event: Bytes::copy_from_slice(event.as_bytes()),
             });
         }
+        self.scratch = event;
     }
 
     /// Sends an event to one application; `write` writes all of it.

@@ -12,15 +12,25 @@ impl Json {
     }
 
     pub(crate) fn with_capacity(bytes: usize) -> Self {
-        let mut text = String::with_capacity(bytes);
+        Self::in_place_of(String::with_capacity(bytes))
+    }
+
+    /// Writes into a text whose room is used again.
+    pub(crate) fn in_place_of(mut text: String) -> Self {
+        text.clear();
         text.push('{');
         Self(text)
     }
 
-    fn name(&mut self, name: &str) {
-        if !self.0.ends_with(['{', '[']) {
+    /// Writes the comma before a member that is not the first.
+    fn separate(&mut self) {
+        if !matches!(self.0.as_bytes().last(), Some(b'{' | b'[')) {
             self.0.push(',');
         }
+    }
+
+    fn name(&mut self, name: &str) {
+        self.separate();
         self.0.push('"');
         self.0.push_str(name);
         self.0.push_str("\":");
@@ -47,9 +57,7 @@ impl Json {
     }
 
     fn escaped_name(&mut self, name: &str) {
-        if !self.0.ends_with(['{', '[']) {
-            self.0.push(',');
-        }
+        self.separate();
         push_text(&mut self.0, name);
         self.0.push(':');
     }
@@ -127,10 +135,11 @@ pub(crate) fn array(items: impl IntoIterator<Item = String>) -> String {
 /// Appends a JSON string.
 pub(crate) fn push_text(out: &mut String, value: &str) {
     out.push('"');
-    if value
-        .bytes()
-        .all(|byte| byte >= 0x20 && byte != b'"' && byte != b'\\')
-    {
+    // Without a branch for each byte, so that many are looked at in one step.
+    let special = value.bytes().fold(false, |special, byte| {
+        special | (byte < 0x20) | (byte == b'"') | (byte == b'\\')
+    });
+    if !special {
         out.push_str(value);
     } else {
         for character in value.chars() {

@@ -133,6 +133,8 @@ pub struct World {
     timers: Timers<Timer>,
     outbox: Outbox,
     outbound: Outbound,
+    /// Where the next event is written.
+    scratch: String,
     replies: VecDeque<(Ticket, Response)>,
     tickets: u64,
     sessions: u64,
@@ -173,6 +175,7 @@ impl World {
             timers: Timers::default(),
             outbox: Outbox::new(),
             outbound: Outbound::default(),
+            scratch: String::new(),
             replies: VecDeque::new(),
             tickets: 0,
             sessions: 0,
