@@ -135,11 +135,10 @@ pub(crate) fn array(items: impl IntoIterator<Item = String>) -> String {
 /// Appends a JSON string.
 pub(crate) fn push_text(out: &mut String, value: &str) {
     out.push('"');
-    // Without a branch for each byte, so that many are looked at in one step.
-    let special = value.bytes().fold(false, |special, byte| {
-        special | (byte < 0x20) | (byte == b'"') | (byte == b'\\')
-    });
-    if !special {
+    if value
+        .bytes()
+        .all(|byte| byte >= 0x20 && byte != b'"' && byte != b'\\')
+    {
         out.push_str(value);
     } else {
         for character in value.chars() {
