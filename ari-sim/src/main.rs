@@ -60,6 +60,9 @@ struct Args {
     /// How many callers call each second.
     #[arg(long, requires = "app", value_name = "N")]
     calls_per_second: Option<f64>,
+
+    #[command(flatten)]
+    doors: cli::Doors,
 }
 
 #[tokio::main]
@@ -95,10 +98,10 @@ async fn run(args: Args) -> Result<()> {
         options = options
             .dialplan(Dialplan::parse(&text).with_context(|| format!("in {}", path.display()))?);
     }
-    let simulator = Simulator::builder()
+    let builder = Simulator::builder()
         .options(options)
-        .user(args.username, args.password)
-        .start();
+        .user(args.username, args.password);
+    let simulator = args.doors.set_up(builder).start();
     let server = simulator
         .serve((args.bind, args.port))
         .await
@@ -108,6 +111,8 @@ async fn run(args: Args) -> Result<()> {
                 args.bind, args.port
             )
         })?;
+    // Closed when the program ends.
+    let _outbound = args.doors.dial(&simulator)?;
     if let (Some(app), Some(rate)) = (args.app, args.calls_per_second) {
         ensure!(rate > 0.0, "--calls-per-second must be above 0");
         let interval = Duration::try_from_secs_f64(1.0 / rate).unwrap_or(Duration::MAX);

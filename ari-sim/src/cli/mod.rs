@@ -1,5 +1,6 @@
 //! The subcommands.
 
+mod doors;
 mod record;
 mod replay;
 
@@ -9,6 +10,8 @@ use tokio::{
     io::AsyncWriteExt,
     signal::unix::{SignalKind, signal},
 };
+
+pub(crate) use self::doors::Doors;
 
 /// What the program does instead of simulating an Asterisk.
 #[derive(Debug, Subcommand)]
