@@ -212,7 +212,6 @@ impl World {
             })
             .collect();
         let (party, language) = (caller.caller.clone(), Arc::clone(&caller.language));
-        let account = caller.account.clone();
         for (name, value) in inherited {
             self.write_variable(to, &name, Some(&value), false);
         }
@@ -220,9 +219,6 @@ impl World {
             return;
         };
         channel.language = language;
-        if channel.account.is_empty() {
-            channel.account = account;
-        }
         if channel.connected != party {
             channel.connected = party;
             self.tell_channel_plain(to, "ChannelConnectedLine");

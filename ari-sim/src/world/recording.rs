@@ -271,7 +271,9 @@ impl World {
         let Some(target) = self.recordings.get(key).map(|recording| recording.target) else {
             return false;
         };
-        if let MediaTarget::Channel(channel) = target {
+        if let MediaTarget::Channel(channel) = target
+            && self.is_unanswered(channel)
+        {
             self.answer_channel(channel);
         }
         let (audible, talks) = (self.is_audible(target), self.is_talking(target));
@@ -409,13 +411,16 @@ impl World {
         }
     }
 
+    /// Whether a channel is a call that came in and that nobody answered yet.
+    fn is_unanswered(&self, channel: ChannelKey) -> bool {
+        self.channels
+            .get(channel)
+            .is_some_and(|channel| channel.state == ChannelState::Ring)
+    }
+
     /// The channel ended before the recording began: an answered one leaves an empty file.
     pub(crate) fn record_nothing(&mut self, channel: ChannelKey, key: RecordingKey) {
-        let up = self
-            .channels
-            .get(channel)
-            .is_some_and(|channel| channel.state == ChannelState::Up);
-        if !up {
+        if self.is_unanswered(channel) {
             self.fail_recording(key, "Failed to answer channel");
             return;
         }

@@ -31,7 +31,6 @@ impl World {
             return Err(refuse(422, &message));
         };
         if resource.is_empty() {
-            // Asterisk cut its own text at the slash.
             let message = format!("No resource provided in endpoint parameter '{endpoint}'");
             return Err(refuse(422, &message));
         }

@@ -336,4 +336,11 @@ fn a_recording_answers_a_call() {
             "RecordingStarted r".to_owned()
         ]
     );
+    // One that goes out is answered by nobody but the far side.
+    asterisk.done(
+        "POST",
+        "/channels/create?endpoint=Local/1014@default&app=app&channelId=c",
+    );
+    asterisk.done("POST", "/channels/c/record?name=s&format=wav");
+    assert_eq!(asterisk.get("/channels/c")["state"], "Down");
 }
