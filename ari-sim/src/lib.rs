@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod faults;
 mod http;
 mod record;
 mod replay;
@@ -9,6 +10,7 @@ pub mod wire;
 pub mod world;
 
 pub use self::{
+    faults::{Fault, FaultError, FaultId, FaultKind, FaultRule, FaultScope, FaultStatus},
     http::Server,
     record::{InvalidUpstream, RecordError, Recorder, RecorderBuilder},
     replay::{
@@ -16,7 +18,7 @@ pub use self::{
         Speed,
     },
     simulator::{
-        CallEnd, CallError, Endpoint, Fault, Outbound, OutboundSocket, PhoneCall, PlaceCall, Press,
+        CallEnd, CallError, Endpoint, Outbound, OutboundSocket, PhoneCall, PlaceCall, Press,
         Simulator, SimulatorBuilder,
     },
     trace::{Trace, TraceError},

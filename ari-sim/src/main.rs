@@ -5,7 +5,7 @@ mod cli;
 use std::{io::IsTerminal as _, net::IpAddr, process::ExitCode, time::Duration};
 
 use anyhow::{Context, Result, ensure};
-use ari_sim::{CallScript, Simulator, WorldOptions, world::Dialplan};
+use ari_sim::{CallScript, FaultRule, Simulator, WorldOptions, world::Dialplan};
 use clap::Parser;
 use tokio::{
     io::AsyncWriteExt,
@@ -53,6 +53,16 @@ struct Args {
     #[arg(long, value_name = "FILE")]
     dialplan: Option<std::path::PathBuf>,
 
+    /// Lets something go wrong: a name with its members, as in `slow_answers,ms=200,probability=0.1`,
+    /// `status,code=503,times=3,path=/channels` or `restart,down_ms=2000,every_ms=60000`, or JSON as for
+    /// `POST /sim/faults`. May be given several times.
+    #[arg(long = "fault", value_name = "RULE")]
+    faults: Vec<FaultRule>,
+
+    /// Seed of all that faults leave to chance.
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+
     /// Application that callers call.
     #[arg(long, requires = "calls_per_second")]
     app: Option<String>,
@@ -98,9 +108,13 @@ async fn run(args: Args) -> Result<()> {
         options = options
             .dialplan(Dialplan::parse(&text).with_context(|| format!("in {}", path.display()))?);
     }
-    let builder = Simulator::builder()
+    let mut builder = Simulator::builder()
         .options(options)
-        .user(args.username, args.password);
+        .user(args.username, args.password)
+        .seed(args.seed);
+    for rule in args.faults {
+        builder = builder.fault(rule).context("--fault")?;
+    }
     let simulator = args.doors.set_up(builder).start();
     let server = simulator
         .serve((args.bind, args.port))

@@ -433,7 +433,7 @@ async fn a_close_is_answered_and_the_application_is_gone() {
 async fn websockets_are_cut_without_a_goodbye() {
     let (simulator, server) = start().await;
     let mut socket = open(&server, "app=a").await.unwrap();
-    simulator.drop_websockets();
+    simulator.inject(Fault::DropSockets).unwrap();
     assert!(matches!(
         timeout(LIMIT, socket.next()).await.unwrap(),
         Some(Err(_))
@@ -457,9 +457,9 @@ async fn websockets_are_cut_without_a_goodbye() {
 #[tokio::test]
 async fn faults_come_on_demand() {
     let (simulator, server) = start().await;
-    simulator.fail_next(Fault::Status(503));
-    simulator.fail_next(Fault::Garbage);
-    simulator.fail_next(Fault::Reset);
+    for fault in [Fault::status(503), Fault::MalformedJson, Fault::Reset] {
+        simulator.inject(fault.once()).unwrap();
+    }
     assert_eq!(
         ask(&server, "GET", "/ari/asterisk/ping", None).await.status,
         503

@@ -119,8 +119,8 @@ async fn nobody_answers_and_nobody_is_there() {
 async fn faults_come_on_demand() {
     let simulator = simulator();
     let ari = simulator.connect("welcome").unwrap();
-    simulator.fail_next(Fault::Status(503));
-    simulator.fail_next(Fault::Garbage);
+    simulator.inject(Fault::status(503).once()).unwrap();
+    simulator.inject(Fault::MalformedJson.once()).unwrap();
     assert_eq!(
         ari.asterisk().get_info().await.unwrap_err().status(),
         Some(503)
@@ -131,12 +131,12 @@ async fn faults_come_on_demand() {
     ));
     assert!(ari.asterisk().get_info().await.is_ok());
 
-    simulator.stall_answers();
+    simulator.inject(Fault::NoAnswer).unwrap();
     assert!(matches!(
         ari.asterisk().ping().await,
         Err(Error::TimedOut { .. })
     ));
-    simulator.resume_answers();
+    simulator.clear_faults();
     assert!(ari.asterisk().ping().await.is_ok());
 
     let mut events = ari.events().await.unwrap();

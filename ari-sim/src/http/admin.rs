@@ -42,7 +42,6 @@ pub(crate) fn routes() -> Router<Arc<Runtime>> {
         .route("/sim/totals", get(totals))
         .route("/sim/channels", get(channels))
         .route("/sim/endpoints/{name}", put(phones::set))
-        .route("/sim/drop-websockets", post(drop_websockets))
 }
 
 pub(super) fn reply(value: &impl serde::Serialize) -> Answer {
@@ -100,9 +99,4 @@ async fn channels(State(runtime): State<Arc<Runtime>>) -> Answer {
     reply(
         &json!({ "channels": channels, "bridges": bridges, "websockets": runtime.websocket_count() }),
     )
-}
-
-async fn drop_websockets(State(runtime): State<Arc<Runtime>>) -> Answer {
-    runtime.drop_websockets();
-    totals(State(runtime)).await
 }

@@ -43,15 +43,15 @@ pub(crate) fn upgrade(
         fields.insert(header::SEC_WEBSOCKET_PROTOCOL, protocol);
     }
     // The session is there before the client hears that it is connected: what it does next is seen.
-    let cut = connection.cut.clone();
-    let (guard, mut queue) = SessionGuard::open(runtime, handshake, cut.clone());
+    let link = Arc::clone(&connection.link);
+    let (guard, mut queue) = SessionGuard::open(runtime, handshake, &link);
     runtime.tracker.spawn(async move {
         match upgrade.await {
             Ok(stream) => {
                 let config = Some(socket::config());
                 let stream = TokioIo::new(stream);
                 let stream = WebSocketStream::from_raw_socket(stream, Role::Server, config).await;
-                socket::carry(stream, Role::Server, &mut queue, &guard, &cut).await;
+                socket::carry(stream, Role::Server, &mut queue, &guard, &link).await;
             }
             Err(error) => tracing::debug!(%error, "a WebSocket was not opened"),
         }

@@ -1,10 +1,12 @@
-//! TCP connections that can be cut.
+//! TCP connections that can be cut, held up and refused.
 
 use std::{
     io,
     net::SocketAddr,
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll},
+    time::Duration,
 };
 
 use axum::{
@@ -13,19 +15,57 @@ use axum::{
 };
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
-    net::{TcpListener, TcpStream},
+    net::{TcpListener, TcpSocket, TcpStream},
+    sync::watch,
 };
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
-/// Listens for connections, each of which has a token that cuts it.
+use crate::simulator::{Link, LinkGuard, Links, Reach};
+
+/// Connections that wait to be accepted.
+const BACKLOG: u32 = 1_024;
+
+/// How long it takes until an address is tried again that could not be listened on.
+const RETRY: Duration = Duration::from_millis(20);
+
+/// Listens for connections, each of which has a token that cuts it; refuses them while Asterisk is down.
 pub(crate) struct CutListener {
-    listener: TcpListener,
+    listener: Option<TcpListener>,
+    address: SocketAddr,
     stopped: CancellationToken,
+    links: Arc<Links>,
+    reach: watch::Receiver<Reach>,
 }
 
 impl CutListener {
-    pub(crate) const fn new(listener: TcpListener, stopped: CancellationToken) -> Self {
-        Self { listener, stopped }
+    pub(crate) fn new(
+        listener: TcpListener,
+        stopped: CancellationToken,
+        links: Arc<Links>,
+        reach: watch::Receiver<Reach>,
+    ) -> io::Result<Self> {
+        Ok(Self {
+            address: listener.local_addr()?,
+            listener: Some(listener),
+            stopped,
+            links,
+            reach,
+        })
+    }
+
+    /// Refuses connections until Asterisk can be reached, then listens again.
+    async fn listen_again(&mut self) -> io::Result<TcpListener> {
+        // A socket that is bound and does not listen keeps the port, and refuses.
+        let socket = if self.address.is_ipv4() {
+            TcpSocket::new_v4()
+        } else {
+            TcpSocket::new_v6()
+        }?;
+        socket.set_reuseaddr(true)?;
+        socket.bind(self.address)?;
+        // The sender lives as long as the simulator, which stops this listener.
+        let _ = self.reach.wait_for(|reach| *reach != Reach::Down).await;
+        socket.listen(BACKLOG)
     }
 }
 
@@ -34,38 +74,45 @@ impl Listener for CutListener {
     type Addr = SocketAddr;
 
     async fn accept(&mut self) -> (Self::Io, Self::Addr) {
-        let (stream, address) = Listener::accept(&mut self.listener).await;
+        let (stream, address) = loop {
+            let Some(listener) = &mut self.listener else {
+                match self.listen_again().await {
+                    Ok(listener) => self.listener = Some(listener),
+                    Err(error) => {
+                        tracing::warn!(%error, address = %self.address, "cannot listen again yet");
+                        tokio::time::sleep(RETRY).await;
+                    }
+                }
+                continue;
+            };
+            tokio::select! {
+                biased;
+                _ = self.reach.wait_for(|reach| *reach == Reach::Down) => self.listener = None,
+                accepted = Listener::accept(listener) => break accepted,
+            }
+        };
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%error, "a connection keeps its delay");
         }
-        let cut = self.stopped.child_token();
-        let cutting = Box::pin(cut.clone().cancelled_owned());
-        (
-            CutStream {
-                stream,
-                cut,
-                cutting,
-            },
-            address,
-        )
+        let guard = self.links.add(self.stopped.child_token());
+        (CutStream::new(stream, guard), address)
     }
 
     fn local_addr(&self) -> io::Result<Self::Addr> {
-        self.listener.local_addr()
+        Ok(self.address)
     }
 }
 
 /// What a handler knows of its connection.
 #[derive(Clone, Debug)]
 pub(crate) struct Connection {
-    /// Cuts it.
-    pub(crate) cut: CancellationToken,
+    pub(crate) link: Arc<Link>,
 }
 
 impl Connected<IncomingStream<'_, CutListener>> for Connection {
     fn connect_info(stream: IncomingStream<'_, CutListener>) -> Self {
         Self {
-            cut: stream.io().cut.clone(),
+            link: Arc::clone(stream.io().guard.link()),
         }
     }
 }
@@ -73,16 +120,36 @@ impl Connected<IncomingStream<'_, CutListener>> for Connection {
 /// A connection that ends in an error once it is cut.
 pub(crate) struct CutStream {
     stream: TcpStream,
-    cut: CancellationToken,
+    guard: LinkGuard,
     cutting: Pin<Box<WaitForCancellationFutureOwned>>,
 }
 
 impl CutStream {
+    pub(crate) fn new(stream: TcpStream, guard: LinkGuard) -> Self {
+        let cutting = Box::pin(guard.link().cut.clone().cancelled_owned());
+        Self {
+            stream,
+            guard,
+            cutting,
+        }
+    }
+
     fn poll_cut(&mut self, context: &mut Context<'_>) -> io::Result<()> {
         match self.cutting.as_mut().poll(context) {
-            Poll::Ready(()) => Err(io::ErrorKind::ConnectionReset.into()),
+            Poll::Ready(()) => {
+                if self.guard.link().valve.is_reset()
+                    && let Err(error) = self.stream.set_zero_linger()
+                {
+                    tracing::debug!(%error, "a connection ends without a reset");
+                }
+                Err(io::ErrorKind::ConnectionReset.into())
+            }
             Poll::Pending => Ok(()),
         }
+    }
+
+    fn is_dead(&self) -> bool {
+        self.guard.link().valve.is_dead()
     }
 }
 
@@ -93,10 +160,14 @@ impl AsyncRead for CutStream {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         self.poll_cut(context)?;
-        Pin::new(&mut self.stream).poll_read(context, buffer)
+        match self.guard.link().valve.poll_readable(context) {
+            Poll::Ready(()) => Pin::new(&mut self.stream).poll_read(context, buffer),
+            Poll::Pending => Poll::Pending,
+        }
     }
 }
 
+// On a dead connection what is written is gone, and nobody hears of it.
 impl AsyncWrite for CutStream {
     fn poll_write(
         mut self: Pin<&mut Self>,
@@ -104,6 +175,9 @@ impl AsyncWrite for CutStream {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         self.poll_cut(context)?;
+        if self.is_dead() {
+            return Poll::Ready(Ok(bytes.len()));
+        }
         Pin::new(&mut self.stream).poll_write(context, bytes)
     }
 
@@ -113,6 +187,9 @@ impl AsyncWrite for CutStream {
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         self.poll_cut(context)?;
+        if self.is_dead() {
+            return Poll::Ready(Ok(slices.iter().map(|slice| slice.len()).sum()));
+        }
         Pin::new(&mut self.stream).poll_write_vectored(context, slices)
     }
 
@@ -127,6 +204,9 @@ impl AsyncWrite for CutStream {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.poll_cut(context)?;
+        if self.is_dead() {
+            return Poll::Ready(Ok(()));
+        }
         Pin::new(&mut self.stream).poll_shutdown(context)
     }
 }

@@ -2,6 +2,7 @@
 
 mod admin;
 mod events;
+mod faults;
 mod listener;
 pub(crate) mod outbound;
 mod phones;
@@ -10,7 +11,7 @@ mod socket;
 
 use std::{net::SocketAddr, sync::Arc};
 
-use axum::{Router, extract::DefaultBodyLimit};
+use axum::{Router, extract::DefaultBodyLimit, middleware};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -60,10 +61,14 @@ pub(crate) async fn serve(runtime: &Arc<Runtime>, address: SocketAddr) -> std::i
     let address = listener.local_addr()?;
     let stopped = runtime.stopped.child_token();
     let ended = CancellationToken::new();
-    let listener = CutListener::new(listener, stopped.clone());
+    let (links, reach) = (Arc::clone(&runtime.links), runtime.reach());
+    let listener = CutListener::new(listener, stopped.clone(), links, reach)?;
+    let strike = middleware::from_fn_with_state(Arc::clone(runtime), faults::strike);
+    let control = admin::routes().merge(faults::routes());
     let app = Router::new()
-        .merge(admin::routes())
         .fallback(rest::handle)
+        .layer(strike)
+        .merge(control.layer(middleware::from_fn(faults::control)))
         .layer(DefaultBodyLimit::disable())
         .with_state(Arc::clone(runtime));
     let service = app.into_make_service_with_connect_info::<Connection>();

@@ -24,12 +24,18 @@ use tokio_tungstenite::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::socket::{self, SessionGuard};
+use super::{
+    listener::CutStream,
+    socket::{self, SessionGuard},
+};
 use crate::{
-    simulator::{Outbound, Runtime, Sink, SocketSink},
+    simulator::{Link, Outbound, Reach, Runtime, Sink, SocketSink},
     wire::Handshake,
     world::{PerCallAction, PerCallId, SessionId},
 };
+
+/// An open socket, and its TCP connection.
+type Connected = (WebSocketStream<TokioIo<Upgraded>>, Arc<Link>);
 
 /// Where a socket goes, and as whom.
 #[derive(Debug)]
@@ -82,10 +88,16 @@ impl Target {
     }
 
     /// Opens the socket.
-    async fn connect(&self, runtime: &Runtime) -> io::Result<WebSocketStream<TokioIo<Upgraded>>> {
+    async fn connect(&self, runtime: &Runtime) -> io::Result<Connected> {
+        // The sender lives as long as the simulator, which stops this.
+        let _ = runtime.reach().wait_for(|reach| *reach == Reach::Up).await;
         let stream = TcpStream::connect((self.host.as_str(), self.port)).await?;
         stream.set_nodelay(true)?;
-        let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
+        let guard = runtime.links.add(runtime.stopped.child_token());
+        let link = Arc::clone(guard.link());
+        link.carries_events();
+        let stream = TokioIo::new(CutStream::new(stream, guard));
+        let (mut sender, connection) = hyper::client::conn::http1::handshake(stream)
             .await
             .map_err(io::Error::other)?;
         let cut = runtime.stopped.clone();
@@ -121,13 +133,12 @@ impl Target {
         }
         let stream = hyper::upgrade::on(answer).await.map_err(io::Error::other)?;
         let config = Some(socket::config());
-        Ok(WebSocketStream::from_raw_socket(TokioIo::new(stream), Role::Client, config).await)
+        let stream = TokioIo::new(stream);
+        let stream = WebSocketStream::from_raw_socket(stream, Role::Client, config).await;
+        Ok((stream, link))
     }
 
-    async fn connect_in_time(
-        &self,
-        runtime: &Runtime,
-    ) -> io::Result<WebSocketStream<TokioIo<Upgraded>>> {
+    async fn connect_in_time(&self, runtime: &Runtime) -> io::Result<Connected> {
         timeout(self.outbound.connect_timeout, self.connect(runtime)).await?
     }
 }
@@ -143,16 +154,12 @@ struct Line {
 
 impl Line {
     /// Carries a connection until it is lost or the session is over; says whether it is lost.
-    async fn carry(&mut self, stream: WebSocketStream<TokioIo<Upgraded>>) -> bool {
+    async fn carry(&mut self, (stream, link): Connected) -> bool {
         let Some(events) = self.events.upgrade() else {
             return false;
         };
-        let cut = self.runtime.stopped.child_token();
         let session = self.guard.session();
-        let sink = SocketSink {
-            events,
-            cut: cut.clone(),
-        };
+        let sink = SocketSink::new(events, &link);
         if !self.runtime.replace_sink(session, Sink::Socket(sink)) {
             return false;
         }
@@ -163,7 +170,7 @@ impl Line {
             self.runtime
                 .with_world(|world, now| world.per_call_connected(now, session));
         }
-        socket::carry(stream, Role::Client, &mut self.queue, &self.guard, &cut).await;
+        socket::carry(stream, Role::Client, &mut self.queue, &self.guard, &link).await;
         self.events.strong_count() > 0 && !self.runtime.stopped.is_cancelled()
     }
 }
@@ -176,17 +183,10 @@ pub(crate) fn persistent(
 ) -> SessionId {
     let (events, queue) = mpsc::channel(runtime.limits.socket_queue);
     let weak = events.downgrade();
-    let sink = SocketSink {
-        events,
-        cut: runtime.stopped.child_token(),
-    };
-    let session = runtime.open_session(Sink::Socket(sink), &[], false);
+    let sink = SocketSink::waiting(events, runtime.stopped.child_token());
     let applications = &target.outbound.applications;
-    runtime.with_world(|world, _| {
-        for application in applications {
-            world.register_outbound(session, application, target.outbound.subscribe_all);
-        }
-    });
+    let all = target.outbound.subscribe_all;
+    let session = runtime.open_outbound(Sink::Socket(sink), applications, all);
     let handshake = target.handshake(applications);
     let line = Line {
         runtime: Arc::clone(runtime),
@@ -266,13 +266,9 @@ async fn for_call(
     };
     let (events, queue) = mpsc::channel(runtime.limits.socket_queue);
     let weak = events.downgrade();
-    let sink = SocketSink {
-        events,
-        cut: closed.clone(),
-    };
-    runtime.set_sink(session, Sink::Socket(sink));
+    let sink = SocketSink::waiting(events, closed.clone());
     let all = target.outbound.subscribe_all;
-    runtime.with_world(|world, _| world.register_outbound(session, &application, all));
+    runtime.seat_call(session, Sink::Socket(sink), &application, all);
     let mut line = Line {
         runtime: Arc::clone(&runtime),
         events: weak,
@@ -300,10 +296,7 @@ async fn for_call(
 
 impl Target {
     /// Opens the socket of a call, with as many attempts as there are to be.
-    async fn connect_for_call(
-        &self,
-        runtime: &Runtime,
-    ) -> Option<WebSocketStream<TokioIo<Upgraded>>> {
+    async fn connect_for_call(&self, runtime: &Runtime) -> Option<Connected> {
         let attempts = self.outbound.reconnect_attempts.max(1);
         for attempt in 1..=attempts {
             match self.connect_in_time(runtime).await {

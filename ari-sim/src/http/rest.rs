@@ -7,12 +7,11 @@ use axum::{
     extract::{ConnectInfo, State},
     http::{self, HeaderName, HeaderValue, StatusCode, header},
 };
-use bytes::Bytes;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 
 use super::{events, listener::Connection};
 use crate::{
-    simulator::{Fault, Runtime},
+    simulator::Runtime,
     wire::{HttpAnswer, HttpOutcome, HttpRequest, MAX_BODY},
 };
 
@@ -24,20 +23,7 @@ pub(crate) async fn handle(
     ConnectInfo(connection): ConnectInfo<Connection>,
     request: http::Request<Body>,
 ) -> Answer {
-    let fault = runtime.faults.take();
-    if let Some(Fault::Status(status)) = fault {
-        return write(simulated(status));
-    }
-    let answer = answer(&runtime, &connection, request).await;
-    runtime.faults.flowing().await;
-    match fault {
-        Some(Fault::Garbage) => write(garbage()),
-        Some(Fault::Reset) => {
-            connection.cut.cancel();
-            answer
-        }
-        _ => answer,
-    }
+    answer(&runtime, &connection, request).await
 }
 
 async fn answer(
@@ -66,26 +52,18 @@ async fn answer(
     });
     match outcome {
         HttpOutcome::Answer(answer) => write(answer),
-        HttpOutcome::Operation(operation) => {
-            let response = runtime.perform(operation.request()).await;
-            write(operation.answer(response))
-        }
+        HttpOutcome::Operation(operation) => match runtime.perform(operation.request()).await {
+            Some(response) => write(operation.answer(response)),
+            None => write(HttpAnswer::page(
+                503,
+                "Service Unavailable",
+                "Shutdown in progress",
+            )),
+        },
         HttpOutcome::Websocket(handshake) => {
             events::upgrade(runtime, connection, &parts.headers, handshake, upgrade)
         }
     }
-}
-
-/// The answer of a request that a fault refuses.
-pub(crate) fn simulated(status: u16) -> HttpAnswer {
-    HttpAnswer::refusal(status, "Simulated Fault", "Simulated fault")
-}
-
-/// An answer that is no JSON although it says so.
-fn garbage() -> HttpAnswer {
-    let mut answer = HttpAnswer::new(200, "OK").header("Content-Type", "application/json");
-    answer.body = Bytes::from_static(b"{garbage");
-    answer
 }
 
 /// The answer with the headers that all have.

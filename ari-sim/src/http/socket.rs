@@ -16,11 +16,10 @@ use tokio_tungstenite::{
         protocol::{CloseFrame, Role, WebSocketConfig, frame::coding::CloseCode},
     },
 };
-use tokio_util::sync::CancellationToken;
 
-use super::rest;
 use crate::{
-    simulator::{Fault, Runtime, Sink, SocketSink},
+    faults::truncated,
+    simulator::{Link, Outcome, Runtime, Sink, SocketSink},
     wire::{FrameOutcome, Handshake, MAX_FRAME},
     world::SessionId,
 };
@@ -56,11 +55,12 @@ impl SessionGuard {
     pub(crate) fn open(
         runtime: &Arc<Runtime>,
         handshake: Handshake,
-        cut: CancellationToken,
+        link: &Link,
     ) -> (Self, mpsc::Receiver<Bytes>) {
         let (events, queue) = mpsc::channel(runtime.limits.socket_queue);
+        link.carries_events();
         let session = runtime.open_session(
-            Sink::Socket(SocketSink { events, cut }),
+            Sink::Socket(SocketSink::new(events, link)),
             handshake.applications(),
             handshake.subscribes_to_all(),
         );
@@ -72,41 +72,36 @@ impl SessionGuard {
     }
 
     /// Reads a request, does it, and gives the frame of its answer; `None`: there is none.
-    fn request(&self, frame: &[u8], cut: &CancellationToken) -> BoxFuture<'static, Option<Bytes>> {
+    fn request(&self, frame: &[u8], link: &Arc<Link>) -> BoxFuture<'static, Option<Bytes>> {
         let runtime = Arc::clone(&self.runtime);
         let handshake = Arc::clone(&self.handshake);
-        let cut = cut.clone();
+        let link = Arc::clone(link);
         let outcome = runtime.config.read_frame(&handshake, frame);
         async move {
+            let mut breaks_off = false;
             let mut answer = match outcome {
                 FrameOutcome::Answer(answer) => answer,
                 FrameOutcome::Operation(operation) => {
-                    let fault = runtime.faults.take();
-                    if let Some(Fault::Status(status)) = fault {
-                        let refusal = rest::simulated(status);
-                        let refusal = ari_core::Response::new(status, refusal.reason, refusal.body);
-                        operation.answer(refusal)
-                    } else {
-                        let mut response = runtime.perform(operation.request()).await;
-                        match fault {
-                            Some(Fault::Garbage) => {
-                                response = ari_core::Response::new(200, "OK", "{garbage");
-                            }
-                            Some(Fault::Reset) => {
-                                cut.cancel();
-                                return None;
-                            }
-                            _ => {}
+                    let response = match runtime.face(operation.request()).await {
+                        Outcome::Answer(response) => response,
+                        Outcome::BreaksOff(response) => {
+                            breaks_off = true;
+                            response
                         }
-                        operation.answer(response)
-                    }
+                        Outcome::Reset => {
+                            link.reset();
+                            return None;
+                        }
+                        Outcome::Ended => return None,
+                    };
+                    operation.answer(response)
                 }
             };
-            runtime.faults.flowing().await;
             if answer.status == 204 {
                 answer.body = Bytes::new();
             }
-            runtime.frame(&answer, handshake.application())
+            let frame = runtime.frame(&answer, handshake.application())?;
+            Some(if breaks_off { truncated(&frame) } else { frame })
         }
         .boxed()
     }
@@ -130,8 +125,9 @@ pub(crate) async fn carry<S: AsyncRead + AsyncWrite + Unpin>(
     role: Role,
     queue: &mut mpsc::Receiver<Bytes>,
     guard: &SessionGuard,
-    cut: &CancellationToken,
+    link: &Arc<Link>,
 ) {
+    let cut = &link.cut;
     let limit = guard.runtime.limits.write_timeout;
     let largest = MAX_FRAME - header_length(role);
     let (mut outgoing, mut incoming) = socket.split();
@@ -162,7 +158,7 @@ pub(crate) async fn carry<S: AsyncRead + AsyncWrite + Unpin>(
             }
             message = incoming.next(), if idle => match message {
                 Some(Ok(Message::Text(text))) if text.len() <= largest => {
-                    request = Some(guard.request(text.as_bytes(), cut));
+                    request = Some(guard.request(text.as_bytes(), link));
                     continue;
                 }
                 Some(Ok(Message::Text(_)) | Err(tungstenite::Error::Capacity(_))) => {

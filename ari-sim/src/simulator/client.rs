@@ -10,50 +10,40 @@ use ari_core::{
 };
 use futures::{FutureExt, future::BoxFuture};
 use tokio::time::timeout;
-use tokio_util::sync::CancellationToken;
 
-use super::{faults::Fault, runtime::Runtime, session::Sink};
-use crate::world::SessionId;
+use super::{
+    faults::{Outcome, Reach},
+    runtime::Runtime,
+    session::LocalLink,
+};
 
 /// How long an answer is waited for unless the request says otherwise.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
 
 pub(crate) struct Client {
     runtime: Arc<Runtime>,
-    session: SessionId,
-    identity: Metadata,
-    events: Arc<LocalEvents>,
-    closed: CancellationToken,
+    link: Arc<LocalLink>,
 }
 
 impl Client {
     pub(crate) fn connect(runtime: &Arc<Runtime>, application: &str, subscribe_all: bool) -> Self {
-        let events = Arc::new(LocalEvents::new());
-        let sink = Sink::Local(Arc::clone(&events));
-        let session = runtime.open_session(sink, &[application.to_owned()], subscribe_all);
-        let identity = Metadata {
-            application: Some(application.into()),
-            asterisk_id: Some(runtime.asterisk_id().into()),
-            dialog: None,
-        };
+        let link = Arc::new(LocalLink::new(application, subscribe_all));
+        runtime.join(&link);
         Self {
             runtime: Arc::clone(runtime),
-            session,
-            identity,
-            events,
-            closed: CancellationToken::new(),
+            link,
         }
     }
 
     async fn send(&self, request: &Request) -> Result<Response> {
-        if self.closed.is_cancelled() {
+        if self.link.closed.is_cancelled() {
             return Err(Error::Closed);
         }
         if self.runtime.stopped.is_cancelled() {
             return Err(not_sent(request, "the simulator has stopped", None));
         }
-        if let (Some(wanted), Some(here)) =
-            (&request.target.asterisk_id, &self.identity.asterisk_id)
+        let identity = self.identity();
+        if let (Some(wanted), Some(here)) = (&request.target.asterisk_id, &identity.asterisk_id)
             && wanted != here
         {
             let subject = format!("Asterisk {wanted}, since this client is connected to {here}");
@@ -61,10 +51,15 @@ impl Client {
         }
         // What cannot be written as HTTP is refused here as on the other transports.
         request.to_http()?;
+        if *self.runtime.reach().borrow() == Reach::Down {
+            let reason = "the simulated Asterisk refuses connections";
+            return Err(not_sent(request, reason, None));
+        }
         let limit = request.timeout.unwrap_or(DEFAULT_TIMEOUT);
-        self.events.bind(request);
+        self.link.events.bind(request);
         let answer = timeout(limit, self.answer(request));
         let answer = self
+            .link
             .closed
             .run_until_cancelled(answer)
             .await
@@ -72,53 +67,66 @@ impl Client {
         let response = answer.map_err(|_| Error::TimedOut {
             operation: request.operation.to_string(),
             after: limit,
-        })?;
+        })??;
         let application = request.target.application.clone();
         let source = Metadata {
             application,
             ..Metadata::default()
         }
-        .or(&self.identity);
+        .or(&identity);
         Ok(response.from_source(source))
     }
 
-    async fn answer(&self, request: &Request) -> Response {
-        let fault = self.runtime.faults.take();
-        if let Some(Fault::Status(status)) = fault {
-            return Response::new(
-                status,
-                "Simulated Fault",
-                r#"{"message":"Simulated fault"}"#,
-            );
+    async fn answer(&self, request: &Request) -> Result<Response> {
+        let unknown = |reason: &str| Error::OutcomeUnknown {
+            operation: request.operation.to_string(),
+            reason: reason.to_owned(),
+            source: None,
+        };
+        let reset = || unknown("the simulated Asterisk reset the connection");
+        if !self.link.valve.readable().await {
+            return Err(reset());
         }
-        let response = self.runtime.perform(request).await;
-        self.runtime.faults.flowing().await;
-        match fault {
-            Some(Fault::Garbage) => Response::new(200, "OK", "{garbage"),
-            Some(Fault::Reset) => std::future::pending().await,
-            _ => response,
+        let response = match self.runtime.face(request).await {
+            Outcome::Answer(response) => response,
+            Outcome::BreaksOff(_) => {
+                return Err(unknown("the answer of the simulated Asterisk breaks off"));
+            }
+            Outcome::Reset => return Err(reset()),
+            Outcome::Ended => return Err(unknown("the simulated Asterisk ended meanwhile")),
+        };
+        if self.link.valve.writable().await {
+            Ok(response)
+        } else {
+            Err(reset())
         }
     }
 
     fn leave(&self) {
-        if !self.closed.is_cancelled() {
-            self.closed.cancel();
-            self.runtime.close_session(self.session);
-            self.events.router().close();
+        if !self.link.closed.is_cancelled() {
+            self.link.closed.cancel();
+            if let Some(session) = self.link.session() {
+                self.runtime.close_session(session);
+            }
+            self.link.events.router().close();
         }
     }
 }
 
 impl AriClient for Client {
     fn identity(&self) -> Metadata {
-        self.identity.clone()
+        Metadata {
+            application: Some(self.link.application.as_str().into()),
+            asterisk_id: self.link.asterisk_id(),
+            dialog: None,
+        }
     }
 
     fn state(&self) -> ConnectionState {
-        if self.closed.is_cancelled() || self.runtime.stopped.is_cancelled() {
+        if self.runtime.stopped.is_cancelled() {
             ConnectionState::Closed
         } else {
-            ConnectionState::Connected
+            self.link.state()
         }
     }
 
@@ -135,7 +143,7 @@ impl AriClient for Client {
     }
 
     fn router(&self) -> &Router {
-        self.events.router()
+        self.link.events.router()
     }
 
     fn sleep(&self, duration: Duration) -> BoxFuture<'static, ()> {
@@ -144,7 +152,7 @@ impl AriClient for Client {
     }
 
     fn release_dialog(&self, dialog: &str) {
-        self.events.release(dialog);
+        self.link.events.release(dialog);
     }
 
     fn close(&self) -> BoxFuture<'_, Result<()>> {
@@ -169,7 +177,7 @@ impl Drop for Client {
 impl fmt::Debug for Client {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Client")
-            .field("identity", &self.identity)
+            .field("identity", &self.identity())
             .finish_non_exhaustive()
     }
 }

@@ -3,9 +3,11 @@
 mod calls;
 mod client;
 mod faults;
+mod link;
 mod outbound;
 mod runtime;
 mod session;
+mod valve;
 
 use std::{
     net::SocketAddr,
@@ -18,14 +20,16 @@ use bytes::Bytes;
 
 pub use self::{
     calls::{CallEnd, CallError, Endpoint, PhoneCall, PlaceCall, Press},
-    faults::Fault,
     outbound::{Outbound, OutboundSocket},
 };
 pub(crate) use self::{
+    faults::{Facing, NOT_BOOTED, Outcome, Reach},
+    link::{Link, LinkGuard, Links},
     runtime::Runtime,
-    session::{Sink, SocketSink},
+    session::{SeatKind, Sink, SocketSink},
 };
 use crate::{
+    faults::{FaultBook, FaultError, FaultId, FaultRule, FaultStatus},
     http::{self, Server},
     wire::{AriConfig, User},
     world::{CallRecord, CallScript, CallTotals, SimTime, World, WorldOptions},
@@ -47,6 +51,8 @@ pub struct SimulatorBuilder {
     allowed_origins: Vec<String>,
     socket_queue: usize,
     write_timeout: Duration,
+    faults: Vec<FaultRule>,
+    seed: u64,
 }
 
 impl SimulatorBuilder {
@@ -98,6 +104,24 @@ impl SimulatorBuilder {
         self
     }
 
+    /// Lets something go wrong from the beginning, as [`Simulator::inject`] does it later.
+    ///
+    /// # Errors
+    /// There can be no such fault.
+    pub fn fault(mut self, rule: impl Into<FaultRule>) -> Result<Self, FaultError> {
+        let rule = rule.into();
+        rule.check()?;
+        self.faults.push(rule);
+        Ok(self)
+    }
+
+    /// Sets the seed of all that is left to chance: faults with a probability, and the order of events
+    /// that are mixed.
+    pub const fn seed(mut self, seed: u64) -> Self {
+        self.seed = seed;
+        self
+    }
+
     /// Starts it. Needs a tokio runtime.
     #[must_use]
     pub fn start(self) -> Simulator {
@@ -118,7 +142,13 @@ impl SimulatorBuilder {
             socket_queue: self.socket_queue.max(1),
             write_timeout: self.write_timeout,
         };
-        let runtime = Runtime::start(World::new(options), config, limits);
+        let book = FaultBook::new(self.seed);
+        let runtime = Runtime::start(World::new(options), config, limits, book);
+        for rule in self.faults {
+            if let Err(error) = runtime.inject(rule) {
+                tracing::error!(%error, "a fault is left out");
+            }
+        }
         Simulator {
             owner: Arc::new(Owner(runtime)),
         }
@@ -154,6 +184,8 @@ impl Simulator {
             allowed_origins: Vec::new(),
             socket_queue: SOCKET_QUEUE,
             write_timeout: WRITE_TIMEOUT,
+            faults: Vec::new(),
+            seed: 0,
         }
     }
 
@@ -161,8 +193,8 @@ impl Simulator {
         &self.owner.0
     }
 
-    /// The entity id of the Asterisk.
-    pub fn asterisk_id(&self) -> &str {
+    /// The entity id of the Asterisk, which a fault may change.
+    pub fn asterisk_id(&self) -> String {
         self.runtime().asterisk_id()
     }
 
@@ -220,7 +252,9 @@ impl Simulator {
 
     /// Does an operation, as if it came from nobody.
     pub async fn request(&self, request: &Request) -> Response {
-        self.runtime().perform(request).await
+        let stopped = || Response::new(503, "Service Unavailable", "");
+        let response = self.runtime().perform(request).await;
+        response.unwrap_or_else(stopped)
     }
 
     /// Looks at the world, or changes it, at its present time.
@@ -281,30 +315,33 @@ impl Simulator {
         self.with_world(|world, _| world.inject_event(application, event))
     }
 
-    /// Cuts the TCP connection of each WebSocket, without a close frame.
-    pub fn drop_websockets(&self) {
-        self.runtime().drop_websockets();
-    }
-
     /// How many sockets for events are open.
     pub fn websocket_count(&self) -> usize {
         self.runtime().websocket_count()
     }
 
-    /// Holds all answers back until [`resume_answers`](Self::resume_answers); operations are done
-    /// nevertheless.
-    pub fn stall_answers(&self) {
-        self.runtime().faults.stall(true);
+    /// Lets something go wrong: when, how often and for how long, the rule says.
+    ///
+    /// # Errors
+    /// There can be no such fault, or there are a thousand already.
+    pub fn inject(&self, rule: impl Into<FaultRule>) -> Result<FaultId, FaultError> {
+        self.runtime().inject(rule.into())
     }
 
-    /// Lets the answers go that were held back, and those to come.
-    pub fn resume_answers(&self) {
-        self.runtime().faults.stall(false);
+    /// The faults that were injected and not cleared, with how often each struck, oldest first; those
+    /// that are over may be forgotten once there are a thousand.
+    pub fn faults(&self) -> Vec<FaultStatus> {
+        self.runtime().faults()
     }
 
-    /// Lets something go wrong with the next request; several wait for one request each.
-    pub fn fail_next(&self, fault: Fault) {
-        self.runtime().faults.push(fault);
+    /// Ends a fault, and lets go what it holds; says whether there was one.
+    pub fn clear_fault(&self, id: FaultId) -> bool {
+        self.runtime().clear_fault(id)
+    }
+
+    /// Ends all faults, and lets go what they hold.
+    pub fn clear_faults(&self) {
+        self.runtime().clear_faults();
     }
 
     /// Stops it in good order: servers, sockets, clients.

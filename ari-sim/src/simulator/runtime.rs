@@ -3,23 +3,26 @@
 use std::{
     collections::HashMap,
     fmt,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
     time::Duration,
 };
 
 use ari_core::{Request, Response};
 use bytes::Bytes;
 use tokio::{
-    sync::{Notify, futures::Notified, oneshot},
+    runtime::Handle,
+    sync::{Notify, futures::Notified, oneshot, watch},
     time::Instant,
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
-    faults::Faults,
-    session::{Sink, SocketSink},
+    faults::{Outage, Reach, judge},
+    link::Links,
+    session::{LocalLink, Seat, SeatKind, Sink},
 };
 use crate::{
+    faults::{FaultBook, FaultId},
     http::outbound::{self, Target},
     wire::{AriConfig, RestResponse},
     world::{CallId, CallScript, PerCallId, Reply, SessionId, SimTime, Ticket, World},
@@ -33,10 +36,14 @@ pub(crate) struct Limits {
 }
 
 /// What is behind the lock.
-struct Core {
-    world: World,
-    sinks: HashMap<SessionId, Sink>,
-    replies: HashMap<Ticket, oneshot::Sender<Response>>,
+pub(super) struct Core {
+    pub(super) world: World,
+    pub(super) faults: FaultBook,
+    pub(super) seats: HashMap<SessionId, Seat>,
+    pub(super) replies: HashMap<Ticket, oneshot::Sender<Response>>,
+    pub(super) outage: Option<Outage>,
+    /// Sessions that took an application from its owner.
+    pub(super) thieves: Vec<(FaultId, SessionId)>,
     /// Who waits for something to happen in the calls that are in somebody's hand.
     calls: HashMap<CallId, Arc<Notify>>,
     /// Until when the driver sleeps.
@@ -49,12 +56,31 @@ impl Core {
         Arc::clone(self.calls.entry(id).or_default())
     }
 
+    /// When something is due next.
+    fn next_deadline(&self, now: SimTime) -> Option<SimTime> {
+        let outage = self.outage.and_then(|outage| outage.next_deadline(now));
+        let faults = self.faults.next_deadline();
+        [self.world.next_deadline(), faults, outage]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+
     /// Hands on what has come of the world.
-    fn pump(&mut self) {
+    fn pump(&mut self, now: SimTime) {
+        let mut events = Vec::new();
         while let Some(delivery) = self.world.poll_event() {
-            if let Some(sink) = self.sinks.get(&delivery.session) {
-                sink.send(delivery.event);
+            let Some(seat) = self.seats.get(&delivery.session) else {
+                continue;
+            };
+            if self.faults.is_empty() {
+                seat.sink.send(delivery.event);
+                continue;
             }
+            let (session, application) = (delivery.session, &*delivery.application);
+            self.faults
+                .event(now, session, application, delivery.event, &mut events);
+            events.drain(..).for_each(|event| seat.sink.send(event));
         }
         while let Some((ticket, response)) = self.world.poll_reply() {
             if let Some(reply) = self.replies.remove(&ticket) {
@@ -72,7 +98,12 @@ impl Core {
 
 pub(crate) struct Runtime {
     core: Mutex<Core>,
-    asterisk_id: String,
+    pub(super) me: Weak<Self>,
+    pub(super) handle: Handle,
+    pub(crate) links: Arc<Links>,
+    pub(super) reach: watch::Sender<Reach>,
+    /// A fault does not hold anything any more.
+    pub(super) fault_over: Notify,
     started: Instant,
     /// The driver has to wake earlier than it meant to.
     earlier: Notify,
@@ -84,7 +115,6 @@ pub(crate) struct Runtime {
     pub(crate) per_call: Notify,
     /// How the sockets of calls are opened.
     pub(crate) per_call_targets: Mutex<HashMap<PerCallId, Arc<Target>>>,
-    pub(crate) faults: Faults,
     pub(crate) config: AriConfig,
     pub(crate) limits: Limits,
     pub(crate) stopped: CancellationToken,
@@ -93,30 +123,39 @@ pub(crate) struct Runtime {
 
 impl fmt::Debug for Runtime {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Runtime")
-            .field("asterisk_id", &self.asterisk_id)
-            .finish_non_exhaustive()
+        f.debug_struct("Runtime").finish_non_exhaustive()
     }
 }
 
 impl Runtime {
-    pub(crate) fn start(world: World, config: AriConfig, limits: Limits) -> Arc<Self> {
-        let runtime = Arc::new(Self {
-            asterisk_id: world.asterisk_id().to_owned(),
+    pub(crate) fn start(
+        world: World,
+        config: AriConfig,
+        limits: Limits,
+        faults: FaultBook,
+    ) -> Arc<Self> {
+        let runtime = Arc::new_cyclic(|me| Self {
             core: Mutex::new(Core {
                 world,
-                sinks: HashMap::new(),
+                faults,
+                seats: HashMap::new(),
                 replies: HashMap::new(),
                 calls: HashMap::new(),
+                outage: None,
+                thieves: Vec::new(),
                 wakes_at: None,
             }),
+            me: me.clone(),
+            handle: Handle::current(),
+            links: Arc::default(),
+            reach: watch::channel(Reach::Up).0,
+            fault_over: Notify::new(),
             started: Instant::now(),
             earlier: Notify::new(),
             call_ended: Notify::new(),
             call_received: Notify::new(),
             per_call: Notify::new(),
             per_call_targets: Mutex::default(),
-            faults: Faults::default(),
             config,
             limits,
             stopped: CancellationToken::new(),
@@ -132,8 +171,8 @@ impl Runtime {
         self.core.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(crate) fn asterisk_id(&self) -> &str {
-        &self.asterisk_id
+    pub(crate) fn asterisk_id(&self) -> String {
+        self.with_world(|world, _| world.asterisk_id().to_owned())
     }
 
     fn now(&self) -> SimTime {
@@ -143,8 +182,8 @@ impl Runtime {
     /// Lets time pass in the world until it is stopped.
     async fn drive(self: Arc<Self>) {
         loop {
-            let next = self.with_core(|core, _| {
-                core.wakes_at = core.world.next_deadline();
+            let next = self.with_core(|core, now| {
+                core.wakes_at = core.next_deadline(now);
                 core.wakes_at
             });
             let sleep = async {
@@ -161,15 +200,17 @@ impl Runtime {
         }
     }
 
-    fn with_core<R>(&self, action: impl FnOnce(&mut Core, SimTime) -> R) -> R {
+    pub(super) fn with_core<R>(&self, action: impl FnOnce(&mut Core, SimTime) -> R) -> R {
         let mut core = self.lock();
         let ended = core.world.call_totals().ended;
         let received = core.world.received_calls();
         let now = self.now();
         core.world.advance(now);
+        // What is due comes before what is done now.
+        self.go_on(&mut core, now);
         let result = action(&mut core, now);
-        core.pump();
-        let earlier = match (core.world.next_deadline(), core.wakes_at) {
+        self.go_on(&mut core, now);
+        let earlier = match (core.next_deadline(now), core.wakes_at) {
             (Some(next), Some(wakes_at)) => next < wakes_at,
             (next, None) => next.is_some(),
             (None, Some(_)) => false,
@@ -193,12 +234,28 @@ impl Runtime {
         result
     }
 
+    pub(super) fn has_no_faults(&self) -> bool {
+        self.lock().faults.is_empty()
+    }
+
+    /// Hands on what has come of the world, and does what faults make of it.
+    fn go_on(&self, core: &mut Core, now: SimTime) {
+        core.pump(now);
+        if core.faults.is_empty() && core.outage.is_none() {
+            return;
+        }
+        core.faults.advance(now);
+        while self.settle(core, now) {
+            core.pump(now);
+        }
+    }
+
     pub(crate) fn with_world<R>(&self, action: impl FnOnce(&mut World, SimTime) -> R) -> R {
         self.with_core(|core, now| action(&mut core.world, now))
     }
 
-    /// Does an operation and waits for its answer.
-    pub(crate) async fn perform(&self, request: &Request) -> Response {
+    /// Does an operation and waits for its answer; `None`: Asterisk did not live to give it.
+    pub(crate) async fn perform(&self, request: &Request) -> Option<Response> {
         let outcome = self.with_core(|core, now| match core.world.request(now, request) {
             Reply::Now(response) => Ok(response),
             Reply::Later(ticket) => {
@@ -208,11 +265,8 @@ impl Runtime {
             }
         });
         match outcome {
-            Ok(response) => response,
-            // The sender goes only with the simulator.
-            Err(answer) => answer
-                .await
-                .unwrap_or_else(|_| Response::new(503, "Service Unavailable", "")),
+            Ok(response) => Some(response),
+            Err(answer) => answer.await.ok(),
         }
     }
 
@@ -262,29 +316,71 @@ impl Runtime {
         applications: &[String],
         subscribe_all: bool,
     ) -> SessionId {
+        self.with_core(|core, _| open(core, sink, applications, subscribe_all))
+    }
+
+    /// Connects a client in process; says whether it is.
+    pub(super) fn join(&self, link: &Arc<LocalLink>) -> bool {
+        if *self.reach.borrow() != Reach::Up {
+            self.rejoin(Arc::clone(link));
+            return false;
+        }
+        self.with_core(|core, _| {
+            if link.closed.is_cancelled() {
+                return false;
+            }
+            link.valve.renew();
+            let applications = [link.application.clone()];
+            let sink = Sink::Local(Arc::clone(link));
+            let session = open(core, sink, &applications, link.subscribe_all);
+            link.joined(session, core.world.asterisk_id());
+            true
+        })
+    }
+
+    /// Opens the session of a socket that the simulator opens, and opens again.
+    pub(crate) fn open_outbound(
+        &self,
+        sink: Sink,
+        applications: &[String],
+        subscribe_all: bool,
+    ) -> SessionId {
         self.with_core(|core, _| {
             let session = core.world.open_session();
-            core.sinks.insert(session, sink);
-            for application in applications {
-                core.world.register(session, application, subscribe_all);
-            }
+            let kind = SeatKind::Persistent { subscribe_all };
+            let seat = Seat::new(sink, applications, kind);
+            seat.register(&mut core.world, session);
+            core.seats.insert(session, seat);
             session
         })
     }
 
-    /// Lets the events of a session go elsewhere from now on.
-    pub(crate) fn set_sink(&self, session: SessionId, sink: Sink) {
-        self.with_core(|core, _| core.sinks.insert(session, sink));
+    /// Lets the events of the session of a call go to its socket.
+    pub(crate) fn seat_call(
+        &self,
+        session: SessionId,
+        sink: Sink,
+        application: &str,
+        subscribe_all: bool,
+    ) {
+        self.with_core(|core, _| {
+            let kind = SeatKind::PerCall { subscribe_all };
+            let seat = Seat::new(sink, &[application.to_owned()], kind);
+            seat.register(&mut core.world, session);
+            core.seats.insert(session, seat);
+        });
     }
 
-    /// The same for a session that has a sink; says whether it has.
+    /// Lets the events of a session that has a sink go elsewhere; says whether it has.
     pub(crate) fn replace_sink(&self, session: SessionId, sink: Sink) -> bool {
-        self.with_core(|core, _| match core.sinks.get_mut(&session) {
-            Some(known) => {
-                *known = sink;
-                true
-            }
-            None => false,
+        self.with_core(|core, _| {
+            let Some(mut seat) = core.seats.remove(&session) else {
+                return false;
+            };
+            seat.sink = sink;
+            judge(core, seat.sink.valve(), &seat.applications);
+            core.seats.insert(session, seat);
+            true
         })
     }
 
@@ -297,7 +393,7 @@ impl Runtime {
     pub(crate) fn close_session(&self, session: SessionId) {
         self.with_core(|core, _| {
             core.world.close_session(session);
-            core.sinks.remove(&session);
+            core.seats.remove(&session);
         });
     }
 
@@ -306,23 +402,10 @@ impl Runtime {
         self.with_world(|world, _| response.frame(world, application))
     }
 
-    fn sockets(&self) -> Vec<SocketSink> {
-        let core = self.lock();
-        let socket = |sink: &Sink| match sink {
-            Sink::Socket(socket) => Some(socket.clone()),
-            Sink::Local(_) => None,
-        };
-        core.sinks.values().filter_map(socket).collect()
-    }
-
-    pub(crate) fn drop_websockets(&self) {
-        for socket in self.sockets() {
-            socket.cut.cancel();
-        }
-    }
-
     pub(crate) fn websocket_count(&self) -> usize {
-        self.sockets().len()
+        let core = self.lock();
+        let is_socket = |seat: &&Seat| matches!(seat.sink, Sink::Socket(_));
+        core.seats.values().filter(is_socket).count()
     }
 
     pub(crate) fn stop(&self) {
@@ -330,12 +413,12 @@ impl Runtime {
         self.tracker.close();
         let mut core = self.lock();
         core.replies.clear();
-        let sinks = std::mem::take(&mut core.sinks);
+        let seats = std::mem::take(&mut core.seats);
         drop(core);
-        for sink in sinks.into_values() {
-            match sink {
+        for seat in seats.into_values() {
+            match seat.sink {
                 Sink::Socket(socket) => socket.cut.cancel(),
-                Sink::Local(events) => events.router().close(),
+                Sink::Local(link) => link.events.router().close(),
             }
         }
     }
@@ -343,4 +426,13 @@ impl Runtime {
     pub(crate) async fn ended(&self) {
         self.tracker.wait().await;
     }
+}
+
+fn open(core: &mut Core, sink: Sink, applications: &[String], subscribe_all: bool) -> SessionId {
+    let session = core.world.open_session();
+    judge(core, sink.valve(), applications);
+    let seat = Seat::new(sink, applications, SeatKind::Client { subscribe_all });
+    seat.register(&mut core.world, session);
+    core.seats.insert(session, seat);
+    session
 }

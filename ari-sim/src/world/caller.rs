@@ -343,6 +343,14 @@ impl World {
         }
     }
 
+    /// Ends every call that goes on.
+    pub(crate) fn cut_calls_off(&mut self, cause: u16) {
+        let active: Vec<_> = self.calls.active.iter().map(|(key, _)| key).collect();
+        for key in active {
+            self.call_ended(key, cause);
+        }
+    }
+
     pub(crate) fn call_ended(&mut self, key: CallKey, cause: u16) {
         let now = self.now.millis();
         let Some(call) = self.calls.known.get_mut(key).filter(|call| !call.is_over()) else {

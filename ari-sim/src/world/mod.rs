@@ -45,6 +45,7 @@ mod queue;
 mod recording;
 mod registration;
 mod reply;
+mod restart;
 mod rtp;
 mod script;
 mod snoop;

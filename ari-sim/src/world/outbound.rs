@@ -65,6 +65,16 @@ pub(crate) struct Outbound {
     actions: VecDeque<PerCallAction>,
 }
 
+impl Outbound {
+    /// What is left after a restart: the configuration; the calls are gone, and their sockets go.
+    pub(crate) fn restarted(mut self) -> Self {
+        let closed = self.calls.drain();
+        let closed = closed.map(|(session, _)| PerCallAction::Close { session });
+        self.actions.extend(closed);
+        self
+    }
+}
+
 impl World {
     /// Registers an application of a socket that Asterisk opens. One that is new is told that it is
     /// registered; of one that was there before its old socket hears `ApplicationReplaced`.

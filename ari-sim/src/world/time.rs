@@ -97,6 +97,12 @@ impl<T> Timers<T> {
         self.queue.first_key_value().map(|((at, _), _)| *at)
     }
 
+    /// Takes the next one out, whenever it is due.
+    pub(crate) fn pop(&mut self) -> Option<(SimTime, T)> {
+        let ((at, _), timer) = self.queue.pop_first()?;
+        Some((at, timer))
+    }
+
     pub(crate) fn pop_due(&mut self, now: SimTime) -> Option<(SimTime, T)> {
         let entry = self
             .queue

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use ari_core::{Error, Operation};
-use ari_sim::Simulator;
+use ari_sim::{Fault, Simulator};
 use ari_tests::{
     cluster::{APPLICATION, Cluster},
     next_of, rest, until, within,
@@ -158,7 +158,9 @@ async fn requests_that_end_early_leave_no_place_for_answers() {
     let waiting = || format!("{:?}", ari.client()).contains("requests: 0,");
     assert!(waiting());
     let simulators = cluster.nodes.iter().map(|node| node.simulated.simulator());
-    simulators.clone().for_each(Simulator::stall_answers);
+    simulators.clone().for_each(|simulator| {
+        simulator.inject(Fault::NoAnswer).unwrap();
+    });
     for _ in 0..100 {
         // One is cancelled under way, one times out.
         let mut cancelled = Box::pin(ari.asterisk().get_info().into_future());
@@ -171,7 +173,7 @@ async fn requests_that_end_early_leave_no_place_for_answers() {
         assert!(list.is_ok_and(|listed| listed.items.is_empty()));
     }
     assert!(waiting(), "{:?}", ari.client());
-    simulators.for_each(Simulator::resume_answers);
+    simulators.for_each(Simulator::clear_faults);
     until("an answer", || async {
         ari.asterisk().get_info().await.ok()
     })
@@ -185,7 +187,9 @@ async fn requests_that_end_early_leave_no_place_for_answers() {
         .await
         .unwrap();
     let simulators = cluster.nodes.iter().map(|node| node.simulated.simulator());
-    simulators.clone().for_each(Simulator::stall_answers);
+    simulators.clone().for_each(|simulator| {
+        simulator.inject(Fault::NoAnswer).unwrap();
+    });
     let mut held: Vec<_> = (0..2)
         .map(|_| Box::pin(few.asterisk().get_info().into_future()))
         .collect();
@@ -194,7 +198,7 @@ async fn requests_that_end_early_leave_no_place_for_answers() {
     }
     let refused = few.asterisk().get_info().await.unwrap_err();
     assert!(matches!(refused, Error::NotSent { .. }), "{refused:?}");
-    simulators.for_each(Simulator::resume_answers);
+    simulators.for_each(Simulator::clear_faults);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -94,7 +94,7 @@ async fn what_is_no_operation_is_unsupported(fixture: &Fixture) -> Outcome {
 
 async fn an_answer_that_cannot_be_read_says_where(fixture: &Fixture) -> Outcome {
     let simulator = fixture.simulated()?.simulator();
-    simulator.fail_next(Fault::Garbage);
+    simulator.inject(Fault::MalformedJson.once())?;
     let error = fixture.ari().asterisk().get_info().await.unwrap_err();
     let Error::Decode { what, sample, .. } = &error else {
         panic!("{error:?}");
@@ -109,7 +109,7 @@ async fn an_answer_that_cannot_be_read_says_where(fixture: &Fixture) -> Outcome 
 async fn a_failing_asterisk_may_be_asked_again(fixture: &Fixture) -> Outcome {
     let simulator = fixture.simulated()?.simulator();
     for (status, again) in [(503, true), (500, false)] {
-        simulator.fail_next(Fault::Status(status));
+        simulator.inject(Fault::status(status).once())?;
         let error = fixture.ari().asterisk().get_info().await.unwrap_err();
         assert_eq!(error.status(), Some(status), "{error:?}");
         assert!(error.to_string().contains("Simulated fault"), "{error}");
@@ -121,7 +121,7 @@ async fn a_failing_asterisk_may_be_asked_again(fixture: &Fixture) -> Outcome {
 
 async fn an_answer_that_does_not_come_is_timed_out(fixture: &Fixture) -> Outcome {
     let simulator = fixture.simulated()?.simulator();
-    simulator.stall_answers();
+    simulator.inject(Fault::NoAnswer)?;
     let limit = Duration::from_millis(200);
     let get = fixture.ari().asterisk().get_info().timeout_after(limit);
     let error = within("the timeout", get.into_future()).await.unwrap_err();
@@ -143,7 +143,7 @@ async fn an_answer_that_does_not_come_is_timed_out(fixture: &Fixture) -> Outcome
         }
         Err(error) => assert!(matches!(error, Error::TimedOut { .. }), "{error:?}"),
     }
-    simulator.resume_answers();
+    simulator.clear_faults();
     within(
         "an answer",
         fixture.ari().asterisk().get_info().into_future(),
@@ -155,7 +155,7 @@ async fn an_answer_that_does_not_come_is_timed_out(fixture: &Fixture) -> Outcome
 async fn a_connection_that_breaks_leaves_the_outcome_open(fixture: &Fixture) -> Outcome {
     let link = fixture.link()?;
     let simulator = fixture.simulated()?.simulator();
-    simulator.stall_answers();
+    simulator.inject(Fault::NoAnswer)?;
     let asterisk = fixture.ari().asterisk();
     let mut set = Box::pin(asterisk.set_global_var("BROKEN", "yes").into_future());
     assert!((&mut set).now_or_never().is_none());
@@ -172,7 +172,7 @@ async fn a_connection_that_breaks_leaves_the_outcome_open(fixture: &Fixture) -> 
     .await;
     link.relay.cut().await;
     let error = within("the error", set).await.unwrap_err();
-    simulator.resume_answers();
+    simulator.clear_faults();
     link.restore().await;
     assert!(matches!(error, Error::OutcomeUnknown { .. }), "{error:?}");
     assert!(error.outcome_unknown() && !error.is_retryable());

@@ -187,7 +187,7 @@ async fn events_that_the_proxy_lost_are_a_gap(fixture: &Fixture) -> Outcome {
 async fn what_the_proxy_cannot_have_answered_stays_open(fixture: &Fixture) -> Outcome {
     let trunk = fixture.trunk()?;
     let simulator = fixture.simulated()?.simulator();
-    simulator.fail_next(ari_sim::Fault::Reset);
+    simulator.inject(ari_sim::Fault::Reset.once())?;
     let asterisk = fixture.ari().asterisk();
     let error = within(
         "the error",
