@@ -1,0 +1,17 @@
+//! What goes wrong on demand, as clients see it.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+#[path = "faults/acts.rs"]
+mod acts;
+#[path = "faults/answers.rs"]
+mod answers;
+#[path = "faults/client.rs"]
+mod client;
+#[path = "faults/connections.rs"]
+mod connections;
+#[path = "faults/control.rs"]
+mod control;
+#[path = "faults/events.rs"]
+mod events;
+#[path = "faults/local.rs"]
+mod local;
