@@ -155,6 +155,8 @@ pub struct World {
     recording_names: HashMap<Arc<str>, RecordingKey>,
     stored: BTreeMap<String, Stored>,
     system: System,
+    /// Global variables.
+    globals: BTreeMap<String, String>,
     calls: Calls,
     /// Counts what gets an id of its own.
     serial: u64,
@@ -196,6 +198,7 @@ impl World {
             recording_names: HashMap::new(),
             stored: BTreeMap::new(),
             system,
+            globals: options.globals.clone(),
             calls: Calls::new(options.kept_calls),
             serial: 0,
             unique: 0,

@@ -228,19 +228,13 @@ impl World {
     /// The value of a variable without functions: of the channel, of the dialplan, or global.
     pub(crate) fn plain_variable(&self, key: ChannelKey, name: &str) -> Option<String> {
         let own = self.channels.get(key)?.variable(name).map(Cow::into_owned);
-        own.or_else(|| self.options.globals.get(name).cloned())
+        own.or_else(|| self.globals.get(name).cloned())
     }
 
     fn read_function(&self, key: ChannelKey, function: &str, argument: &str) -> Option<String> {
         let channel = self.channels.get(key)?;
         match function {
-            "GLOBAL" => Some(
-                self.options
-                    .globals
-                    .get(argument)
-                    .cloned()
-                    .unwrap_or_default(),
-            ),
+            "GLOBAL" => Some(self.globals.get(argument).cloned().unwrap_or_default()),
             "TONE_DETECT" => self.tone_hits(key, argument),
             _ => channel.read_function(function, argument),
         }
@@ -309,11 +303,7 @@ impl World {
                     Transfers::ByAsterisk
                 };
             }
-            "GLOBAL" => drop(
-                self.options
-                    .globals
-                    .insert(argument.to_owned(), value.to_owned()),
-            ),
+            "GLOBAL" => drop(self.globals.insert(argument.to_owned(), value.to_owned())),
             _ => {}
         }
     }
@@ -476,7 +466,7 @@ impl World {
             .and_then(|name| name.strip_suffix(')'))
             .unwrap_or(&name);
         ok(value_json(
-            self.options.globals.get(name).map_or("", String::as_str),
+            self.globals.get(name).map_or("", String::as_str),
         ))
     }
 
@@ -487,8 +477,7 @@ impl World {
             .and_then(|name| name.strip_suffix(')'))
             .unwrap_or(&name);
         if !name.contains('(') {
-            self.options
-                .globals
+            self.globals
                 .insert(name.to_owned(), params.text("value").into_owned());
         }
         no_content()

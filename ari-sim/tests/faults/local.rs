@@ -2,25 +2,28 @@
 
 use std::time::Duration;
 
-use ari_core::{Ari, AriClient, ConnectionState, Error, EventStream, Gap, GapCause, StreamItem};
+use ari_core::{Ari, ConnectionState, Error, Events, Gap, GapCause, StreamItem};
 use ari_sim::{Fault, Simulator};
 use futures::{FutureExt, StreamExt};
 use tokio::time::Instant;
 
 use super::client::inject;
 
-async fn start() -> (Simulator, Ari, EventStream) {
+async fn start() -> (Simulator, Ari, Events) {
     let simulator = Simulator::builder().start();
     let ari = simulator.connect("a").unwrap();
     let events = ari.events().await.unwrap();
     (simulator, ari, events)
 }
 
-async fn next(events: &mut EventStream) -> Result<String, Gap> {
-    match events.next().await.unwrap() {
-        StreamItem::Event(event) => Ok(event.kind().to_owned()),
-        StreamItem::Gap(gap) => Err(gap),
-        other => panic!("{other:?}"),
+async fn next(events: &mut Events) -> Result<String, Gap> {
+    loop {
+        match events.next().await.unwrap() {
+            StreamItem::Event(event) => return Ok(event.kind().to_owned()),
+            StreamItem::Gap(gap) => return Err(gap),
+            StreamItem::Resynced => {}
+            other => panic!("{other:?}"),
+        }
     }
 }
 
