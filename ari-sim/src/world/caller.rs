@@ -345,8 +345,8 @@ impl World {
 
     /// Ends every call that goes on.
     pub(crate) fn cut_calls_off(&mut self, cause: u16) {
-        let active: Vec<_> = self.calls.active.iter().map(|(key, _)| key).collect();
-        for key in active {
+        let known: Vec<_> = self.calls.known.iter().map(|(key, _)| key).collect();
+        for key in known {
             self.call_ended(key, cause);
         }
     }

@@ -230,7 +230,7 @@ async fn sockets_are_told_apart_and_their_ends_are_told() {
     events_until(&mut first, "ApplicationReplaced").await;
     drop(second);
     wait_for(&file, "\"action\":\"drop (TCP closed").await;
-    simulator.drop_websockets();
+    simulator.inject(Fault::DropSockets).unwrap();
     while first.next().await.is_some_and(|message| message.is_ok()) {}
     wait_for(&file, "Asterisk dropped the websocket ws").await;
     recorder.stop().await.unwrap();
@@ -486,7 +486,7 @@ async fn what_cannot_be_recorded_is_said() {
         "{error}"
     );
     assert!(!format!("{error:?} {error}").contains("wrong"));
-    simulator.fail_next(Fault::Status(503));
+    simulator.inject(Fault::status(503).once()).unwrap();
     let recorder = start(format!("http://demo:secret@{here}/ari"))
         .await
         .unwrap();
