@@ -1,6 +1,6 @@
 //! Chance that comes out the same for the same seed.
 
-/// A generator of pseudorandom numbers (SplitMix64).
+/// A generator of pseudorandom numbers (`SplitMix64`).
 #[derive(Clone, Debug)]
 pub(crate) struct Dice(u64);
 

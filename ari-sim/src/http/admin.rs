@@ -6,7 +6,7 @@ use axum::{
     Router,
     body::Bytes,
     extract::State,
-    routing::{get, post, put},
+    routing::{get, put},
 };
 use serde::Deserialize;
 use serde_json::json;

@@ -71,7 +71,7 @@ pub(super) async fn strike(
             answer
         }
         Fault::Reset => cut_off(&link),
-        Fault::MalformedJson => with_garbage(answer),
+        Fault::MalformedJson => with_garbage(&answer),
         Fault::TruncatedJson { honest } => cut_short(answer, honest).await,
         _ => answer,
     }
@@ -91,7 +91,7 @@ fn with_a_body(status: http::StatusCode) -> http::StatusCode {
     }
 }
 
-fn with_garbage(answer: Answer) -> Answer {
+fn with_garbage(answer: &Answer) -> Answer {
     let status = with_a_body(answer.status());
     let reason = status.canonical_reason().unwrap_or_default();
     let garbage = HttpAnswer::new(status.as_u16(), reason);

@@ -201,7 +201,9 @@ impl Runtime {
             match consequence {
                 Consequence::Release(session, events) => {
                     if let Some(seat) = core.seats.get(&session) {
-                        events.into_iter().for_each(|event| seat.sink.send(event));
+                        for event in events {
+                            seat.sink.send(event);
+                        }
                     }
                 }
                 Consequence::Ended(id, fault) => self.end(core, id, &fault),

@@ -80,7 +80,9 @@ impl Core {
             let (session, application) = (delivery.session, &*delivery.application);
             self.faults
                 .event(now, session, application, delivery.event, &mut events);
-            events.drain(..).for_each(|event| seat.sink.send(event));
+            for event in events.drain(..) {
+                seat.sink.send(event);
+            }
         }
         while let Some((ticket, response)) = self.world.poll_reply() {
             if let Some(reply) = self.replies.remove(&ticket) {
@@ -145,7 +147,7 @@ impl Runtime {
                 thieves: Vec::new(),
                 wakes_at: None,
             }),
-            me: me.clone(),
+            me: Weak::clone(me),
             handle: Handle::current(),
             links: Arc::default(),
             reach: watch::channel(Reach::Up).0,
