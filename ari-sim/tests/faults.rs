@@ -1,5 +1,9 @@
 //! What goes wrong on demand, as clients see it.
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
 
 #[path = "faults/acts.rs"]
 mod acts;
