@@ -311,10 +311,14 @@ impl Runtime {
         core.replies.clear();
         core.thieves.clear();
         for (session, seat) in std::mem::take(&mut core.seats) {
-            if let (SeatKind::Persistent { .. }, Sink::Socket(socket)) = (seat.kind, &seat.sink) {
-                // It is in the configuration, and is opened again.
+            if let (SeatKind::Persistent { subscribe_all }, Sink::Socket(socket)) =
+                (seat.kind, &seat.sink)
+            {
+                // It is in the configuration, and is opened again: then it hears that it is registered.
                 socket.cut.cancel();
-                seat.register(&mut core.world, session);
+                for application in &seat.applications {
+                    core.world.register(session, application, subscribe_all);
+                }
                 core.seats.insert(session, seat);
             } else {
                 self.cut(seat.sink);

@@ -26,7 +26,7 @@ pub(crate) use self::{
     faults::{Facing, NOT_BOOTED, Outcome, Reach},
     link::{Link, LinkGuard, Links},
     runtime::Runtime,
-    session::{SeatKind, Sink, SocketSink},
+    session::{Sink, SocketSink},
 };
 use crate::{
     faults::{FaultBook, FaultError, FaultId, FaultRule, FaultStatus},

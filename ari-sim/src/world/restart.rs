@@ -21,7 +21,7 @@ impl World {
         }
         let mut fresh = Self::new(options);
         fresh.move_to(now);
-        fresh.system = System::new(&fresh.options, fresh.stamp.text());
+        fresh.system = System::new(fresh.stamp.text());
         // Names given before are not given again.
         fresh.sessions = self.sessions;
         fresh.tickets = self.tickets;
