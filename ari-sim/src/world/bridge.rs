@@ -22,6 +22,13 @@ pub(crate) struct BridgeKind {
 }
 
 impl BridgeKind {
+    /// A bridge that the dialplan makes between two channels.
+    pub(crate) const DIALED: Self = Self {
+        holding: false,
+        always_mixes: false,
+        video_mode: "none",
+    };
+
     /// Reads the parameter `type`; `None` where no bridge can be all of it, or nothing is left of it.
     pub(crate) fn parse(text: &str) -> Option<Self> {
         let (mut mixing, mut holding, mut video_mode) = (text.is_empty(), false, "talker");

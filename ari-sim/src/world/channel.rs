@@ -9,6 +9,7 @@ use super::{
     broadcast::Broadcast,
     caller::CallKey,
     detect::{TalkDetection, ToneDetection},
+    dialed::Dials,
     external::MediaTech,
     json::Json,
     originate::Endpoint,
@@ -189,6 +190,8 @@ pub(crate) enum Then {
     },
     /// Stays where it is: it was made by `POST /channels/create`.
     Stay,
+    /// Enters a bridge with the channel whose `Dial()` called it.
+    Bridge { caller: ChannelKey },
 }
 
 /// A call that was not answered yet, from the side of the channel that is called.
@@ -240,6 +243,10 @@ pub(crate) struct Channel {
     pub(crate) bridge_peer: String,
     /// What was asked when it was added to a bridge.
     pub(crate) membership: Membership,
+    /// The call that its dialplan makes.
+    pub(crate) outgoing: Option<Box<Dials>>,
+    /// The channel whose `Dial()` called it.
+    pub(crate) dialed_by: Option<ChannelKey>,
     pub(crate) watchers: Vec<AppKey>,
     pub(crate) jobs: VecDeque<Job>,
     pub(crate) doing: Option<Doing>,
@@ -304,6 +311,8 @@ impl Channel {
             bridge: None,
             bridge_peer: String::new(),
             membership: Membership::default(),
+            outgoing: None,
+            dialed_by: None,
             watchers: Vec::new(),
             jobs: VecDeque::new(),
             doing: None,

@@ -176,9 +176,13 @@ impl World {
         let Some(dialing) = dialing else { return };
         self.timers.cancel(dialing.timeout);
         self.timers.cancel(dialing.phone);
+        if let Then::Bridge { caller } = dialing.then {
+            self.dial_answered(key, caller);
+            return;
+        }
         self.tell_dial(key, "ANSWER", &dialing.dialstring);
         match dialing.then {
-            Then::Stay => {}
+            Then::Stay | Then::Bridge { .. } => {}
             Then::Stasis { app, args } => {
                 self.show_stasis(key, &app, &args);
                 if !self.enter_stasis(key, &app, &args) {
@@ -211,6 +215,9 @@ impl World {
             })
         );
         let is_sip = matches!(channel.tech, Tech::Sip { .. });
+        if channel.dialed_by.is_some() {
+            channel.cause = cause;
+        }
         if is_sip {
             channel.cause = cause;
             channel.tech_cause = Some(sip_status(cause));
@@ -255,6 +262,9 @@ impl World {
         channel.cause = 19;
         let call = channel.call();
         let stays = matches!(channel.run, Run::Stasis { .. });
+        if channel.dialed_by.is_some() {
+            self.tell_dial(key, "NOANSWER", "");
+        }
         self.drop_dialing(key);
         if let Some(call) = call {
             self.call_hung_up(call, HangupParty::GaveUp);

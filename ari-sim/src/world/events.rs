@@ -218,6 +218,14 @@ impl World {
             json.text("dialstatus", status)
                 .text("forward", "")
                 .text("dialstring", dialstring);
+            // Only `Dial()` in the dialplan has a caller.
+            let caller = world
+                .channels
+                .get(key)
+                .and_then(|peer| world.channels.get(peer.dialed_by?));
+            if let Some(caller) = caller {
+                json.object("caller", |json| caller.write(json));
+            }
         });
     }
 

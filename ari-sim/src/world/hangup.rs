@@ -163,8 +163,10 @@ impl World {
         self.timers.cancel(talk);
         self.stop_dialplan(key);
         self.abort_jobs(key);
+        let dialed = self.leave_dialed_bridge(key);
         self.leave_bridge(key, false);
         self.finish_stasis(key);
+        self.finish_dial(key);
         let Some(channel) = self.channels.get_mut(key) else {
             return;
         };
@@ -190,7 +192,10 @@ impl World {
             self.timers.cancel(timeout);
             self.timers.cancel(phone);
             if !matches!(then, Then::Stay) {
+                let given_up = matches!(then, Then::Bridge { caller }
+                    if self.channels.get(caller).is_none_or(|caller| caller.ending));
                 let status = match self.channels.get(key).map(|channel| channel.cause) {
+                    _ if given_up => "CANCEL",
                     Some(17) => "BUSY",
                     Some(34) => "CONGESTION",
                     _ => "NOANSWER",
@@ -203,6 +208,7 @@ impl World {
         };
         let (peer, cause) = (channel.peer(), channel.cause);
         let snooped = !channel.snoops.is_empty();
+        let caller = channel.dialed_by;
         if let Some(peer) =
             peer.filter(|peer| self.channels.get(*peer).is_some_and(|peer| !peer.ending))
         {
@@ -223,8 +229,14 @@ impl World {
             return;
         }
         self.destroy_channel(key);
+        if let Some(bridge) = dialed {
+            self.dissolve(bridge);
+        }
         if let Some(peer) = peer {
             self.end_channel(peer);
+        }
+        if let Some(caller) = caller {
+            self.called_party_gone(caller, key, cause);
         }
     }
 

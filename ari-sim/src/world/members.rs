@@ -84,7 +84,7 @@ impl World {
         }
     }
 
-    fn take_out(&mut self, channel: ChannelKey, key: BridgeKey) {
+    pub(crate) fn take_out(&mut self, channel: ChannelKey, key: BridgeKey) {
         if let Some(bridge) = self.bridges.get_mut(key) {
             bridge.members.retain(|member| *member != channel);
         }
@@ -97,7 +97,7 @@ impl World {
         self.bridge_sounds_else(key);
     }
 
-    fn clear_bridge_peer(&mut self, channel: ChannelKey) {
+    pub(crate) fn clear_bridge_peer(&mut self, channel: ChannelKey) {
         if self
             .channels
             .get(channel)
@@ -144,7 +144,7 @@ impl World {
         }
     }
 
-    fn name_parties(&mut self, key: BridgeKey) {
+    pub(crate) fn name_parties(&mut self, key: BridgeKey) {
         let Some(bridge) = self
             .bridges
             .get(key)

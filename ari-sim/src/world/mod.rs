@@ -17,6 +17,7 @@ mod channel;
 mod control;
 mod detect;
 mod devices;
+mod dialed;
 mod dialing;
 mod dialplan;
 mod directory;
@@ -27,6 +28,7 @@ mod endpoints;
 mod events;
 mod external;
 mod formats;
+mod handover;
 mod hangup;
 mod hearing;
 mod json;
@@ -117,6 +119,8 @@ pub(crate) enum Timer {
     Digits(ChannelKey),
     /// The far side of a channel was silent for a while.
     Silence(ChannelKey),
+    /// A Local channel is taken out of the way.
+    Optimise(ChannelKey),
     /// A tone lasted as long as one has to that is detected.
     Tone(ChannelKey),
     /// A scripted caller does something.
@@ -292,6 +296,7 @@ impl World {
             Timer::Digit(channel, digit, millis) => self.digit_arrives(channel, digit, millis),
             Timer::Digits(channel) => self.digits_sent(channel),
             Timer::Silence(channel) => self.talk_over(channel),
+            Timer::Optimise(channel) => self.optimise(channel),
             Timer::Tone(channel) => self.tone_detected(channel),
             Timer::Call(timer) => self.call_timer(timer),
             Timer::PerCall(session) => self.close_per_call(session),

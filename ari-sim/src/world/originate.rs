@@ -328,7 +328,7 @@ impl World {
         Ok(Some(priority))
     }
 
-    fn endpoint(&self, tech: &str, resource: &str) -> Result<Endpoint, Refused> {
+    pub(crate) fn endpoint(&self, tech: &str, resource: &str) -> Result<Endpoint, Refused> {
         if tech.eq_ignore_ascii_case("Local") {
             let resource = resource.split('/').next().unwrap_or_default();
             let (exten, context) = resource.split_once('@').unwrap_or((resource, "default"));
@@ -351,7 +351,7 @@ impl World {
     }
 
     /// Makes the channel that is called, with its other half.
-    fn make_called_channel(
+    pub(crate) fn make_called_channel(
         &mut self,
         endpoint: &Endpoint,
         (id, other): (Option<&str>, Option<&str>),

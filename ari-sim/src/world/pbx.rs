@@ -217,6 +217,7 @@ impl World {
                 self.end_channel(key);
                 Next::Gone
             }
+            "Dial" => self.run_dial(key, data),
             "StasisBroadcast" => self.run_broadcast(key, data),
             "Stasis" => {
                 let (app, args) = data.split_once(',').unwrap_or((data, ""));
@@ -253,7 +254,15 @@ impl World {
             return Next::Now;
         }
         self.answer_channel(key);
-        Next::AfterAudio(self.options.answer_wait)
+        let heard = self
+            .channels
+            .get(key)
+            .is_some_and(|channel| channel.audible_since.is_some());
+        if heard {
+            Next::Now
+        } else {
+            Next::AfterAudio(self.options.answer_wait)
+        }
     }
 
     fn run_refusal(&mut self, key: ChannelKey, cause: u16, data: &str) -> Next {

@@ -226,6 +226,9 @@ impl World {
             self.recordings_hear_talking(key);
         }
         self.detect_talk(key);
+        if before == Sound::Nothing {
+            self.may_optimise(key);
+        }
         if hops == 0 {
             return;
         }

@@ -3,6 +3,7 @@
 
 mod applications;
 mod bridges;
+mod dialed;
 mod media;
 mod phones;
 mod system;
