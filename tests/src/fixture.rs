@@ -265,11 +265,16 @@ impl Fixture {
 
     /// Lets a caller call another application.
     pub async fn call_in_to(&self, application: &str, caller: &str) -> Incoming {
+        self.call_to(&format!("app-{application}"), caller).await
+    }
+
+    /// Lets a caller call an extension of the suite's dialplan.
+    pub async fn call_to(&self, extension: &str, caller: &str) -> Incoming {
         let id = fresh_id();
         let call = self
             .control
             .channels()
-            .originate(self.endpoint(&format!("app-{application}")))
+            .originate(self.endpoint(extension))
             .context("ari-test")
             .extension(caller)
             .priority(1)

@@ -1,94 +1,109 @@
-//! Whether every operation that a kind of request stands for was accepted and refused on every transport.
+//! Whether every operation was accepted and refused on every transport.
 
-use std::collections::BTreeSet;
+use std::fmt;
 
-use ari_proxy_proto::Kind;
+use ari_core::{Answer, registry::OPERATIONS};
 use ari_tests::{Ground, Transport, Went};
-
-/// The kinds of requests that the suite has to show.
-const KINDS: &[&str] = &[
-    "ApplicationList",
-    "ApplicationGet",
-    "ApplicationData",
-    "AsteriskInfo",
-    "AsteriskVariableGet",
-    "AsteriskVariableSet",
-    "BridgeCreate",
-    "BridgeStageCreate",
-    "BridgeGet",
-    "BridgeData",
-    "BridgeList",
-    "BridgeAddChannel",
-    "BridgeRemoveChannel",
-    "BridgeDelete",
-    "BridgePlay",
-    "BridgeSubscribe",
-    "ChannelGet",
-    "ChannelData",
-    "ChannelList",
-    "ChannelCreate",
-    "ChannelOriginate",
-    "ChannelDial",
-    "ChannelAnswer",
-    "ChannelHangup",
-    "ChannelRing",
-    "ChannelStopRing",
-    "ChannelPlay",
-    "ChannelStagePlay",
-    "ChannelRecord",
-    "ChannelSendDTMF",
-    "ChannelVariableGet",
-    "ChannelVariableSet",
-    "ChannelHold",
-    "ChannelStopHold",
-    "ChannelMOH",
-    "ChannelStopMOH",
-    "ChannelMute",
-    "ChannelUnmute",
-    "ChannelContinue",
-    "ChannelSubscribe",
-    "ChannelUserEvent",
-    "PlaybackGet",
-    "PlaybackData",
-    "PlaybackControl",
-    "PlaybackStop",
-    "PlaybackSubscribe",
-    "RecordingStoredList",
-    "RecordingStoredData",
-    "RecordingStoredDelete",
-    "RecordingLiveStop",
-];
 
 /// Operations that Asterisk does not refuse, whatever they are asked.
 const NEVER_REFUSED: &[&str] = &[
     "GET /applications",
     "GET /asterisk/info",
+    "GET /asterisk/logging",
+    "GET /asterisk/modules",
+    "GET /asterisk/ping",
     "GET /asterisk/variable",
     "POST /asterisk/variable",
     "GET /bridges",
     "GET /channels",
+    "GET /deviceStates",
+    "GET /deviceStates/{deviceName}",
+    "GET /endpoints",
+    "GET /mailboxes",
+    "PUT /mailboxes/{mailboxName}",
     "GET /recordings/stored",
+    "GET /sounds",
 ];
 
-/// What was not seen.
-pub(crate) fn gaps(ground: &Ground, transports: &[Transport]) -> Vec<String> {
-    let operations: BTreeSet<String> = KINDS
-        .iter()
-        .map(|name| {
-            let kind = Kind::named(name).unwrap_or_else(|| panic!("there is no kind {name}"));
-            kind.operation().unwrap().to_string()
-        })
-        .collect();
-    let mut gaps = Vec::new();
-    for transport in transports {
-        for operation in &operations {
-            for went in [Went::Accepted, Went::Refused] {
-                let owed = went == Went::Accepted || !NEVER_REFUSED.contains(&operation.as_str());
-                if owed && !ground.seen(*transport).has(operation, went) {
-                    gaps.push(format!("{operation} {went:?} on {}", transport.name()));
+/// What was seen of each operation on each transport.
+pub(crate) struct Coverage {
+    transports: Vec<&'static str>,
+    rows: Vec<(String, Vec<Cell>)>,
+}
+
+struct Cell {
+    accepted: bool,
+    /// `None`: it is never refused.
+    refused: Option<bool>,
+}
+
+impl Coverage {
+    pub(crate) fn of(ground: &Ground, transports: &[Transport]) -> Self {
+        // The event socket is how each transport connects.
+        let operations = OPERATIONS
+            .iter()
+            .filter(|operation| operation.answer != Answer::Events);
+        let row = |operation: String| {
+            let cell = |transport: &Transport| {
+                let has = |went| ground.seen(*transport).has(&operation, went);
+                let never = NEVER_REFUSED.contains(&operation.as_str());
+                Cell {
+                    accepted: has(Went::Accepted),
+                    refused: (!never).then(|| has(Went::Refused)),
+                }
+            };
+            let cells = transports.iter().map(cell).collect();
+            (operation, cells)
+        };
+        Self {
+            transports: transports
+                .iter()
+                .map(|transport| transport.name())
+                .collect(),
+            rows: operations
+                .map(|operation| row(operation.to_string()))
+                .collect(),
+        }
+    }
+
+    /// What was not seen.
+    pub(crate) fn gaps(&self) -> Vec<String> {
+        let mut gaps = Vec::new();
+        for (operation, cells) in &self.rows {
+            for (transport, cell) in self.transports.iter().zip(cells) {
+                if !cell.accepted {
+                    gaps.push(format!("{operation} accepted on {transport}"));
+                }
+                if cell.refused == Some(false) {
+                    gaps.push(format!("{operation} refused on {transport}"));
                 }
             }
         }
+        gaps
     }
-    gaps
+}
+
+impl fmt::Display for Coverage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let wide = self
+            .rows
+            .iter()
+            .map(|(operation, _)| operation.len())
+            .max()
+            .unwrap_or_default();
+        write!(f, "{:wide$}", "accepted / refused (-: Asterisk never does)")?;
+        for transport in &self.transports {
+            write!(f, "  {transport:>10}")?;
+        }
+        for (operation, cells) in &self.rows {
+            write!(f, "\n{operation:wide$}")?;
+            for (transport, cell) in self.transports.iter().zip(cells) {
+                let seen = |seen| if seen { "ok" } else { "NO" };
+                let text = format!("{}/{}", seen(cell.accepted), cell.refused.map_or("-", seen));
+                let column = transport.len().max(10);
+                write!(f, "  {text:>column$}")?;
+            }
+        }
+        writeln!(f)
+    }
 }

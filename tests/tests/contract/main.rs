@@ -7,18 +7,23 @@
     reason = "this is a test: a panic is how it fails, and what it prints is its result"
 )]
 
+mod administration;
 mod bridges;
 mod calls;
 mod channels;
 mod coverage;
+mod directory;
 mod errors;
 mod matrix;
+mod media;
 mod outages;
 mod playbacks;
 mod recordings;
 mod scopes;
 mod streams;
 mod system;
+mod transfers;
+mod variables;
 
 use std::{
     any::Any,
@@ -35,7 +40,10 @@ use std::{
 use ari_tests::{Failure, Fixture, Ground, Outcome, Scenario, Transport};
 use futures::{FutureExt, StreamExt, stream};
 
-use self::matrix::{Cell, Matrix};
+use self::{
+    coverage::Coverage,
+    matrix::{Cell, Matrix},
+};
 
 /// How long a scenario may take.
 const DEADLINE: Duration = Duration::from_secs(20);
@@ -62,6 +70,11 @@ fn scenarios() -> Vec<Scenario> {
         bridges::SCENARIOS,
         playbacks::SCENARIOS,
         recordings::SCENARIOS,
+        variables::SCENARIOS,
+        transfers::SCENARIOS,
+        media::SCENARIOS,
+        directory::SCENARIOS,
+        administration::SCENARIOS,
         system::SCENARIOS,
         streams::SCENARIOS,
         scopes::SCENARIOS,
@@ -118,17 +131,20 @@ async fn run(scenarios: &[Scenario], whole: bool) -> bool {
         }
         matrix.set(scenario, transport, cell);
     }
-    println!("{matrix}");
+    let coverage = whole.then(|| Coverage::of(&ground, &transports));
+    let shown = match &coverage {
+        Some(coverage) => format!("{matrix}\n{coverage}"),
+        None => matrix.to_string(),
+    };
+    println!("{shown}");
     // `cargo xtask test` shows it again when all else is done.
     if let Some(path) = std::env::var_os("ARI_TEST_MATRIX") {
-        std::fs::write(path, matrix.to_string()).unwrap();
+        std::fs::write(path, shown).unwrap();
     }
     let mut well = matrix.failed() == 0;
-    if whole {
-        for gap in coverage::gaps(&ground, &transports) {
-            println!("NOT COVERED {gap}");
-            well = false;
-        }
+    for gap in coverage.iter().flat_map(Coverage::gaps) {
+        println!("NOT COVERED {gap}");
+        well = false;
     }
     let foreign = FOREIGN_PANICS.load(Ordering::Relaxed);
     if foreign > 0 {
