@@ -88,7 +88,7 @@ impl Said {
     pub(crate) fn of(self, failure: Failure, key_id: &str, request: &Request) -> Self {
         let cause = &self.text;
         // These stand alone in the answers of a Go server too: it gives them before it looks at the kind.
-        if cause == DOWN || self.status == 501 {
+        if cause == DOWN || cause.starts_with(NOT_IMPLEMENTED) {
             return self;
         }
         let parameter = |name| request.parameters.text(name).unwrap_or_default();
@@ -131,7 +131,7 @@ pub(crate) fn interpret(
             source: None,
         });
     }
-    if text.starts_with(NOT_IMPLEMENTED) || status == Some(501) {
+    if text.starts_with(NOT_IMPLEMENTED) {
         let reason = format!("the proxy there cannot do it ({}: {text})", kind.name);
         return Err(Error::Unsupported {
             operation: operation(),

@@ -67,6 +67,11 @@ fn failures_keep_their_class() {
             .ends_with("404 Not Found: Channel not found"),
         "{refused}"
     );
+    // What Asterisk itself cannot do is a refusal of Asterisk, whatever the proxy can.
+    let answer = Response::new(501, "Not Implemented", r#"{"message":"no such transport"}"#);
+    let answer = kind.decode_response(&request, &incoming.respond(&[Ok(answer)], MAX_BYTES));
+    let refused = answer.unwrap().into_success(request.operation).unwrap_err();
+    assert_eq!(refused.status(), Some(501), "{refused}");
     let unavailable = kind.decode_response(&request, &respond_unavailable(&Error::Closed, &here()));
     assert!(matches!(unavailable, Err(Error::NotSent { .. })));
 }
