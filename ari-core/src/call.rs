@@ -231,7 +231,11 @@ pub(crate) fn decode_list<T: Model>(request: &Request, body: &[u8]) -> Result<Ve
     })
 }
 
-/// Takes apart the answers of everybody who was asked; an answer that cannot be read counts as missing.
+/// Takes apart the answers of everybody who was asked; an answer that refuses or cannot be read counts as
+/// missing.
+///
+/// # Errors
+/// That of the first answer, if no answer was a good one and nobody is missing otherwise.
 pub(crate) async fn gather<T>(
     call: Call,
     take: impl Fn(&Response, &Through, &Request) -> Result<Vec<T>> + Send,
@@ -239,18 +243,28 @@ pub(crate) async fn gather<T>(
     let Call { through, request } = call;
     let gathered = through.gather(request.clone()).await?;
     let mut missing = gathered.missing;
-    let mut items = Vec::new();
+    let (mut items, mut good) = (Vec::new(), !missing.is_empty());
+    let mut refused = None;
     for response in gathered.items {
         let source = response.source.clone();
         let taken = response
             .into_success(request.operation)
             .and_then(|response| take(&response, &through, &request));
         match taken {
-            Ok(taken) => items.extend(taken),
-            Err(error) => missing.push(Missing::new(source, error.to_string())),
+            Ok(taken) => {
+                items.extend(taken);
+                good = true;
+            }
+            Err(error) => {
+                missing.push(Missing::new(source, error.to_string()));
+                refused.get_or_insert(error);
+            }
         }
     }
-    Ok(Gathered::new(items, missing))
+    match refused {
+        Some(error) if !good => Err(error),
+        _ => Ok(Gathered::new(items, missing)),
+    }
 }
 
 /// Sets the limit on the wait for an answer.

@@ -92,8 +92,13 @@ fn an_answer_of_keys_gives_the_same_handle() {
 
 /// A client that gives this answer to everything.
 fn answering(response: Response) -> ari_core::Ari {
+    answering_all(vec![response])
+}
+
+/// A client of a cluster in which each gives its answer to everything.
+fn answering_all(responses: Vec<Response>) -> ari_core::Ari {
     #[derive(Debug)]
-    struct Answering(Fake, Response);
+    struct Answering(Fake, Vec<Response>);
 
     impl ari_core::AriClient for Answering {
         fn identity(&self) -> Metadata {
@@ -103,13 +108,14 @@ fn answering(response: Response) -> ari_core::Ari {
             self.0.state()
         }
         fn call(&self, _: Request) -> futures::future::BoxFuture<'_, Result<Response>> {
-            Box::pin(futures::future::ready(Ok(self.1.clone())))
+            Box::pin(futures::future::ready(Ok(self.1[0].clone())))
         }
         fn gather(
             &self,
-            request: Request,
+            _: Request,
         ) -> futures::future::BoxFuture<'_, Result<ari_core::Gathered<Response>>> {
-            self.0.gather(request)
+            let gathered = ari_core::Gathered::new(self.1.clone(), Vec::new());
+            Box::pin(futures::future::ready(Ok(gathered)))
         }
         fn feed(&self, target: &Metadata) -> ari_core::router::Feed {
             self.0.feed(target)
@@ -131,7 +137,7 @@ fn answering(response: Response) -> ari_core::Ari {
         }
     }
 
-    ari_core::Ari::new(std::sync::Arc::new(Answering(fake(), response)))
+    ari_core::Ari::new(std::sync::Arc::new(Answering(fake(), responses)))
 }
 
 #[test]
@@ -358,21 +364,35 @@ fn lists_give_handles_of_data_or_keys_each_entity_once() {
         listed.items[0].snapshot().unwrap().name.as_deref(),
         Some("PJSIP/a")
     );
-    // An answer that cannot be read is a missing one, and says why.
+    // Where nobody gave a list, the first answer is the error.
     fake.answer("GET /channels", 500, &json!({ "message": "no" }));
-    let listed = now(ari.channels().list()).unwrap();
-    assert!(listed.items.is_empty());
-    assert_eq!(
-        &*listed.missing[0].source.asterisk_id.clone().unwrap(),
-        NODE
-    );
-    assert!(
-        listed.missing[0].reason.contains("500"),
-        "{:?}",
-        listed.missing
-    );
+    let refused = now(ari.channels().list()).unwrap_err();
+    assert_eq!(refused.status(), Some(500), "{refused}");
     fake.answer("GET /channels", 200, &json!({ "not": "a list" }));
-    assert_eq!(now(ari.channels().list()).unwrap().missing.len(), 1);
+    let unread = now(ari.channels().list()).unwrap_err();
+    assert!(matches!(unread, Error::Decode { .. }), "{unread}");
+}
+
+#[test]
+fn who_refuses_a_list_is_missing_among_others() {
+    let from = |node: &str, status, body: &str| {
+        let source = Metadata {
+            asterisk_id: Some(node.into()),
+            ..Metadata::default()
+        };
+        Response::new(status, "", body.to_owned()).from_source(source)
+    };
+    let refusal = from("a", 404, r#"{"message":"invalid tech"}"#);
+    let list = from("b", 200, r#"[{"technology":"PJSIP","resource":"ann"}]"#);
+    let ari = answering_all(vec![refusal.clone(), list]);
+    let listed = now(ari.endpoints().list_by_tech("PJSIP")).unwrap();
+    assert_eq!(listed.items.len(), 1);
+    assert_eq!(listed.missing.len(), 1);
+    assert_eq!(listed.missing[0].source.asterisk_id.as_deref(), Some("a"));
+    assert!(listed.missing[0].reason.contains("invalid tech"));
+    let ari = answering_all(vec![refusal, from("b", 500, "")]);
+    let refused = now(ari.endpoints().list_by_tech("PJSIP")).unwrap_err();
+    assert!(refused.is_not_found(), "{refused}");
 }
 
 #[test]

@@ -69,6 +69,7 @@ fn asking_binds_nothing() {
     let ari = fake.ari();
     let worker = ari.dialog("order-4711").unwrap();
     fake.answer("GET /channels/{channelId}", 200, &json!({ "id": "c" }));
+    fake.answer("GET /channels", 200, &json!([{ "id": "c" }]));
     now(worker.channels().get("c")).unwrap();
     now(worker.channels().list()).unwrap();
     assert_eq!(fake.bindings(), 0);

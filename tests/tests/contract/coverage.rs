@@ -22,7 +22,6 @@ const NEVER_REFUSED: &[&str] = &[
     "GET /mailboxes",
     "PUT /mailboxes/{mailboxName}",
     "GET /recordings/stored",
-    "GET /sounds",
 ];
 
 /// What was seen of each operation on each transport.
