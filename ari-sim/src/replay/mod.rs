@@ -1,5 +1,6 @@
 //! Serves what was recorded, without doing it: time is passed in.
 
+mod answer;
 mod form;
 mod plan;
 mod server;
@@ -10,17 +11,16 @@ use std::{
     time::Duration,
 };
 
-use bytes::Bytes;
-
+pub use self::{
+    answer::ReplayAnswer,
+    server::ReplayServer,
+    speed::{InvalidSpeed, Speed},
+};
 use self::{
     form::{Form, Names, body_of, pairs},
     plan::{Deed, Plan, Told},
 };
-pub use self::{
-    server::ReplayServer,
-    speed::{InvalidSpeed, Speed},
-};
-use crate::trace::{Exchange, Payload, Trace, json};
+use crate::trace::{Trace, json};
 
 /// Steps that a refusal names as those that would come next.
 const NAMED: usize = 3;
@@ -32,20 +32,6 @@ pub struct ReplaySocket(u64);
 /// A request of a [`Replay`] whose answer is still to come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ReplayTicket(u64);
-
-/// An answer as it was recorded.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct ReplayAnswer {
-    /// Status.
-    pub status: u16,
-    /// Reason phrase.
-    pub reason: String,
-    /// Headers, `Content-Type` among them.
-    pub headers: Vec<(String, String)>,
-    /// Body.
-    pub body: Bytes,
-}
 
 /// What a [`Replay`] wants to be done.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -470,84 +456,4 @@ fn same_text(recorded: &str, text: &str) -> bool {
         (None, None) => recorded == text || recorded == json::without_api_key(text),
         _ => false,
     }
-}
-
-impl ReplayAnswer {
-    fn refusal(status: u16, message: &str) -> Self {
-        let reason = if status == 404 {
-            "Not Found"
-        } else {
-            "Conflict"
-        };
-        Self {
-            status,
-            reason: reason.to_owned(),
-            headers: vec![("Content-Type".to_owned(), "application/json".to_owned())],
-            body: serde_json::json!({ "message": message }).to_string().into(),
-        }
-    }
-
-    fn of_opening(status: u16, response: Option<&str>) -> Self {
-        let body = response.unwrap_or_default();
-        let kind = if body.starts_with('{') {
-            "application/json"
-        } else {
-            "text/html"
-        };
-        Self {
-            status,
-            reason: String::new(),
-            headers: vec![("Content-Type".to_owned(), kind.to_owned())],
-            body: Bytes::from(body.to_owned()),
-        }
-    }
-
-    fn of(exchange: &Exchange, names: &Names) -> Self {
-        let mut headers: Vec<_> = exchange
-            .headers
-            .iter()
-            .map(|(name, value)| match &**name {
-                "Location" => (name.clone(), names.path(value)),
-                _ => (name.clone(), value.clone()),
-            })
-            .collect();
-        let body = match &exchange.response {
-            Payload::Nothing => Bytes::new(),
-            Payload::Json(text) => names.document(text).into(),
-            Payload::Text(text) => file(text).unwrap_or_else(|| text.clone().into()),
-        };
-        let typed = exchange.headers.keys();
-        let typed = typed
-            .clone()
-            .any(|name| name.eq_ignore_ascii_case("content-type"));
-        if !body.is_empty() && !typed {
-            headers.push(("Content-Type".to_owned(), "application/json".to_owned()));
-        }
-        Self {
-            status: exchange.status,
-            reason: exchange.reason.clone(),
-            headers,
-            body,
-        }
-    }
-}
-
-/// A file of which only the length was recorded, as in `<21164 bytes of audio/wav>`: silence.
-fn file(text: &str) -> Option<Bytes> {
-    /// More than a recording of hours.
-    const MAX_FILE: u32 = 1 << 30;
-    let (length, kind) = text
-        .strip_prefix('<')?
-        .strip_suffix('>')?
-        .split_once(" bytes of ")?;
-    let length: u32 = length.parse().ok().filter(|length| *length <= MAX_FILE)?;
-    let mut bytes = Vec::new();
-    if kind == "audio/wav" && length >= 44 {
-        bytes.extend(b"RIFF");
-        bytes.extend((length - 8).to_le_bytes());
-        bytes.extend(b"WAVEfmt \x10\0\0\0\x01\0\x01\0\x40\x1f\0\0\x80\x3e\0\0\x02\0\x10\0data");
-        bytes.extend((length - 44).to_le_bytes());
-    }
-    bytes.resize(usize::try_from(length).ok()?, 0);
-    Some(bytes.into())
 }

@@ -1,6 +1,7 @@
 //! Record and replay: what passes a recorder is written down, and served again.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod cli;
 mod client;
 mod driver;
 mod record;
