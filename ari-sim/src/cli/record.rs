@@ -48,6 +48,10 @@ pub(crate) struct Args {
     #[arg(long, value_name = "TEXT", default_value = "")]
     description: String,
 
+    /// File with the extensions that take part, as in extensions.conf; they go into the header.
+    #[arg(long, value_name = "FILE")]
+    dialplan: Option<PathBuf>,
+
     /// Application that is recorded; without it that of the first WebSocket.
     #[arg(long)]
     app: Option<String>,
@@ -69,12 +73,18 @@ pub(super) async fn run(args: Args) -> Result<()> {
         .file_stem()
         .map(|name| name.to_string_lossy().into_owned());
     let scenario = args.scenario.or(named).unwrap_or_default();
+    let extensions = match &args.dialplan {
+        Some(path) => std::fs::read_to_string(path)
+            .with_context(|| format!("cannot read {}", path.display()))?,
+        None => String::new(),
+    };
     let file = File::create_new(out)
         .with_context(|| format!("cannot make {}: choose another --out", out.display()))?;
     let mut builder = Recorder::builder(args.upstream.0)
         .scenario(scenario)
         .title(args.title)
-        .description(args.description);
+        .description(args.description)
+        .dialplan(&extensions);
     if let Some(app) = args.app {
         builder = builder.app(app);
     }

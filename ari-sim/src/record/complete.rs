@@ -12,7 +12,7 @@ use serde_json::Value;
 use super::recording::{Header, decode};
 
 /// Members that hold the id of something.
-const IDS: &[&str] = &["id", "channel_ids", "bridge_ids", "channels"];
+const IDS: &[&str] = &["id", "channel_ids", "bridge_ids", "channels", "protocol_id"];
 
 /// Replaces the header of a trace.
 pub(super) fn complete(path: &Path) -> io::Result<()> {
@@ -75,7 +75,11 @@ impl Ids {
             self.target(&http["path"], sent);
             self.texts(&http["query"], sent);
             self.texts(&http["body"], sent);
-            self.answer(&http["response"], "", at);
+            // The ids of sounds are names of files.
+            let path = http["path"].as_str().unwrap_or_default();
+            if !path.starts_with("/ari/sounds") {
+                self.answer(&http["response"], "", at);
+            }
         } else if let Some(event) = line.get("event") {
             self.answer(event, "", at);
         } else if let Some(request) = line["rest"].get("request") {
@@ -83,7 +87,8 @@ impl Ids {
             self.target(&request["uri"], at);
             self.texts(&request["query_strings"], at);
             let body = request["message_body"].as_str().unwrap_or_default();
-            self.texts(&serde_json::from_str(body).unwrap_or_default(), at);
+            let body = serde_json::from_str(body).unwrap_or_else(|_| body.into());
+            self.texts(&body, at);
         } else if let Some(response) = line["rest"].get("response") {
             let body = response["message_body"].as_str().unwrap_or_default();
             self.answer(&serde_json::from_str(body).unwrap_or_default(), "", at);
@@ -113,7 +118,8 @@ impl Ids {
     fn texts(&mut self, value: &Value, at: f64) {
         match value {
             Value::String(text) => {
-                for item in text.split(',') {
+                // A form names as well.
+                for item in text.split([',', '=', '&']) {
                     let id = item.split_once(':').map_or(item, |(_, id)| id);
                     self.name(id.to_owned(), at);
                     self.name(item.to_owned(), at);
@@ -128,7 +134,10 @@ impl Ids {
     fn answer(&mut self, value: &Value, member: &str, at: f64) {
         match value {
             Value::String(id)
-                if IDS.contains(&member) && !id.is_empty() && self.known.insert(id.clone()) =>
+                if IDS.contains(&member)
+                    && !id.is_empty()
+                    && !id.starts_with("__AST")
+                    && self.known.insert(id.clone()) =>
             {
                 self.told.push((id.clone(), at));
             }

@@ -2,6 +2,7 @@
 
 mod body;
 mod complete;
+mod extensions;
 mod frames;
 mod proxy;
 mod recording;
@@ -72,6 +73,13 @@ impl RecorderBuilder {
     /// Sets the application; without it it is that of the first WebSocket.
     pub fn app(mut self, app: impl Into<String>) -> Self {
         self.facts.app = Some(app.into());
+        self
+    }
+
+    /// Adds the extensions of a dialplan that take part, as in extensions.conf: whoever compares a
+    /// simulator with the trace needs them.
+    pub fn dialplan(mut self, extensions: &str) -> Self {
+        self.facts.dialplan = extensions::read(extensions);
         self
     }
 

@@ -14,6 +14,8 @@ pub(crate) struct Facts {
     pub(crate) description: String,
     pub(crate) asterisk: String,
     pub(crate) app: Option<String>,
+    /// The extensions that take part, with their steps.
+    pub(crate) dialplan: Map<String, Value>,
     /// The user whose requests say nothing of it.
     pub(crate) user: Option<User>,
 }
@@ -42,6 +44,7 @@ pub(crate) struct Header {
     pub(crate) asterisk: String,
     pub(crate) app: String,
     pub(crate) transport: String,
+    pub(crate) dialplan: Map<String, Value>,
     pub(crate) generated_ids: Map<String, Value>,
 }
 
@@ -55,7 +58,7 @@ impl Header {
             ("app", json!(self.app)),
             ("transport", json!(self.transport)),
             ("topic", json!("recorded")),
-            ("dialplan", json!({})),
+            ("dialplan", json!(self.dialplan)),
             ("runs", json!(1)),
             ("generated_ids", json!(self.generated_ids)),
             ("unordered", json!([])),
@@ -192,6 +195,7 @@ impl Recording {
             asterisk: facts.asterisk.clone(),
             app: facts.app.clone().unwrap_or_else(|| app.to_owned()),
             transport: "http".to_owned(),
+            dialplan: facts.dialplan.clone(),
             generated_ids: Map::new(),
         };
         format!("{}\n{{{members}}}\n", header.line())

@@ -117,8 +117,16 @@ async fn a_call_is_recorded_and_replayed() {
     let server = simulator.serve(([127, 0, 0, 1], 0)).await.unwrap();
     let upstream = format!("http://demo:secret@{}/ari", server.address());
     let file = Scratch::new("call");
+    let dialplan = Scratch::new("extensions");
+    fs::write(
+        &dialplan.0,
+        "exten => 1014,1,Answer()\nsame => n,Wait(3600)\n",
+    )
+    .unwrap();
     let record = [
         "record",
+        "--dialplan",
+        dialplan.path(),
         "--upstream",
         &upstream,
         "--port",
@@ -163,6 +171,8 @@ async fn a_call_is_recorded_and_replayed() {
         (&header["title"], &header["app"]),
         (&json!("Mine"), &json!("shop"))
     );
+    let extensions = json!({"1014": ["1,Answer()", "n,Wait(3600)"]});
+    assert_eq!(header["dialplan"], extensions);
     let generated: Vec<_> = header["generated_ids"]
         .as_object()
         .unwrap()
