@@ -12,7 +12,7 @@ use serde_json::Value;
 use super::recording::{Header, decode};
 
 /// Members that hold the id of something.
-const IDS: &[&str] = &["id", "channel_ids", "bridge_ids", "channels", "protocol_id"];
+const IDS: &[&str] = &["id", "channel_ids", "bridge_ids", "channels"];
 
 /// Replaces the header of a trace.
 pub(super) fn complete(path: &Path) -> io::Result<()> {

@@ -161,8 +161,8 @@ async fn a_call_is_recorded_and_replayed() {
 
     let text = fs::read_to_string(&file.0).unwrap();
     assert!(!text.contains("secret"));
-    let recorded = lines(&text);
-    let header = &recorded[0];
+    let lines = lines(&text);
+    let header = &lines[0];
     assert!(
         header["scenario"].as_str().unwrap().starts_with("call-"),
         "{header}"
@@ -197,7 +197,7 @@ async fn a_call_is_recorded_and_replayed() {
     let mut replayed = Running::start(&replay);
     let address = replayed.address();
     assert_eq!(ask(address, "GET", "/ari/sounds").await.status, 404);
-    Driver::new(address).run(&recorded).await;
+    Driver::new(address).run(&lines).await;
     assert!(replayed.line().contains("is over: all "));
     let told = replayed.ended();
     assert!(

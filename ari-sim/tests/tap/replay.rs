@@ -1,6 +1,11 @@
 //! The replay, and the recorder in front of it.
 
-use std::{collections::HashMap, fs, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    fs,
+    path::PathBuf,
+    time::Duration,
+};
 
 use ari_sim::{Recorder, Replay, ReplayOutput, Speed, Trace};
 use futures::{SinkExt, StreamExt};
@@ -54,6 +59,12 @@ fn told(lines: &[Value]) -> (Vec<Value>, Vec<Vec<Value>>) {
         steps.pop();
     }
     (steps, events)
+}
+
+/// The ids that Asterisk made.
+fn made(header: &Value) -> HashSet<&str> {
+    let ids = header["generated_ids"].as_object().unwrap().values();
+    ids.filter_map(Value::as_str).collect()
 }
 
 /// The same as the recorder writes it: without what lets somebody in.
@@ -113,7 +124,23 @@ async fn every_trace_is_served_and_recorded_again() {
         }
         assert_eq!(again.len(), steps.len(), "{name}");
         assert_eq!(events, expected, "{name}");
-        Trace::parse("again", &file.text()).unwrap();
+        let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR"))
+            .join(format!("{name}-{}.jsonl", std::process::id()));
+        fs::write(&path, file.text()).unwrap();
+        Recorder::complete(&path).unwrap();
+        let completed = fs::read_to_string(&path).unwrap();
+        fs::remove_file(&path).unwrap();
+        Trace::parse("again", &completed).unwrap();
+        let header = lines(&completed).swap_remove(0);
+        // The header of the trace counts some ids of SIP calls, too, which are no ids of ARI.
+        let (found, known) = (made(&header), made(&original[0]));
+        assert!(found.is_subset(&known), "{name}: {found:?}");
+        let others = known.difference(&found).copied();
+        assert!(
+            others.into_iter().all(|id| id.contains('-')),
+            "{name}: {known:?}"
+        );
+        assert_eq!(header["transport"], original[0]["transport"], "{name}");
     }
 }
 
