@@ -13,9 +13,23 @@ use tokio::{
 };
 use tracing_subscriber::EnvFilter;
 
+/// What people want it for.
+const EXAMPLES: &str = "\
+Examples:
+  ari-sim --port 8088 --app demo --calls-per-second 5
+          An Asterisk that lets five callers a second call the application `demo`
+  ari-sim --fault event_lost,probability=0.01 --fault restart,down_ms=2000,every_ms=60000
+          One that loses events, and restarts every minute
+  ari-sim record --upstream http://user:password@pbx:8088/ari --out trace.jsonl
+          Stands before a real Asterisk and writes down what is said
+  ari-sim replay trace.jsonl --speed max
+          Says it again
+
+Calls, phones and faults can be set while it runs: POST /sim/calls, PUT /sim/endpoints/NAME, POST /sim/faults.";
+
 /// A simulated Asterisk: ARI over HTTP and WebSocket, without a PBX behind it.
-#[derive(Debug, Parser)]
-#[command(version, about, args_conflicts_with_subcommands = true)]
+#[derive(Parser)]
+#[command(version, about, args_conflicts_with_subcommands = true, after_help = EXAMPLES)]
 struct Args {
     #[command(subcommand)]
     command: Option<cli::Command>,
@@ -29,7 +43,7 @@ struct Args {
     bind: IpAddr,
 
     /// User name of ARI.
-    #[arg(long, default_value = "asterisk")]
+    #[arg(long, default_value = "asterisk", help_heading = "Access")]
     username: String,
 
     /// Password of ARI.
@@ -37,38 +51,43 @@ struct Args {
         long,
         env = "ARI_SIM_PASSWORD",
         hide_env_values = true,
-        default_value = "asterisk"
+        default_value = "asterisk",
+        help_heading = "Access"
     )]
     password: String,
 
     /// Entity id of the Asterisk.
-    #[arg(long, default_value = "02:00:00:00:00:01")]
+    #[arg(
+        long,
+        default_value = "02:00:00:00:00:01",
+        help_heading = "What it simulates"
+    )]
     asterisk_id: String,
 
     /// Lets every sound be this long, in milliseconds, also those that no Asterisk comes with.
-    #[arg(long, value_name = "MS")]
+    #[arg(long, value_name = "MS", help_heading = "What it simulates")]
     sound_ms: Option<u64>,
 
     /// File with a dialplan for the far halves of Local channels, as in extensions.conf.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", help_heading = "What it simulates")]
     dialplan: Option<std::path::PathBuf>,
 
     /// Lets something go wrong: a name with its members, as in `slow_answers,ms=200,probability=0.1`,
     /// `status,code=503,times=3,path=/channels` or `restart,down_ms=2000,every_ms=60000`, or JSON as for
     /// `POST /sim/faults`. May be given several times.
-    #[arg(long = "fault", value_name = "RULE")]
+    #[arg(long = "fault", value_name = "RULE", help_heading = "Faults")]
     faults: Vec<FaultRule>,
 
     /// Seed of all that faults leave to chance.
-    #[arg(long, default_value_t = 0)]
+    #[arg(long, default_value_t = 0, help_heading = "Faults")]
     seed: u64,
 
     /// Application that callers call.
-    #[arg(long, requires = "calls_per_second")]
+    #[arg(long, requires = "calls_per_second", help_heading = "Callers")]
     app: Option<String>,
 
     /// How many callers call each second.
-    #[arg(long, requires = "app", value_name = "N")]
+    #[arg(long, requires = "app", value_name = "N", help_heading = "Callers")]
     calls_per_second: Option<f64>,
 
     #[command(flatten)]

@@ -34,27 +34,38 @@ impl fmt::Debug for Credentials {
 #[derive(Debug, clap::Args)]
 pub(crate) struct Doors {
     /// User of ARI who may only read; can be given several times.
-    #[arg(long, value_name = "NAME:PASSWORD")]
+    #[arg(long, value_name = "NAME:PASSWORD", help_heading = "Access")]
     read_only_user: Vec<Credentials>,
 
     /// Origin of web pages that may use ARI, or * for all; can be given several times.
-    #[arg(long, value_name = "SCHEME://HOST")]
+    #[arg(long, value_name = "SCHEME://HOST", help_heading = "Access")]
     allowed_origin: Vec<String>,
 
     /// Opens a WebSocket to the server of an application, and opens it again whenever it is lost.
-    #[arg(long, value_name = "ws://HOST:PORT/PATH", requires = "outbound_app")]
+    #[arg(
+        long,
+        value_name = "ws://HOST:PORT/PATH",
+        requires = "outbound_app",
+        help_heading = "Outbound WebSockets"
+    )]
     outbound: Option<String>,
 
     /// Applications of that WebSocket, separated by commas.
-    #[arg(long, value_name = "APP", value_delimiter = ',', requires = "outbound")]
+    #[arg(
+        long,
+        value_name = "APP",
+        value_delimiter = ',',
+        requires = "outbound",
+        help_heading = "Outbound WebSockets"
+    )]
     outbound_app: Vec<String>,
 
     /// Opens a WebSocket for each call of these applications instead of one for all.
-    #[arg(long, requires = "outbound")]
+    #[arg(long, requires = "outbound", help_heading = "Outbound WebSockets")]
     outbound_per_call: bool,
 
     /// Lets the applications of that WebSocket hear of everything.
-    #[arg(long, requires = "outbound")]
+    #[arg(long, requires = "outbound", help_heading = "Outbound WebSockets")]
     outbound_subscribe_all: bool,
 
     /// Credentials for the server of the application.
@@ -62,7 +73,8 @@ pub(crate) struct Doors {
         long,
         value_name = "NAME:PASSWORD",
         env = "ARI_SIM_OUTBOUND_CREDENTIALS",
-        hide_env_values = true
+        hide_env_values = true,
+        help_heading = "Outbound WebSockets"
     )]
     outbound_credentials: Option<Credentials>,
 }
