@@ -34,10 +34,11 @@ fn write_report(run: &Run, out: &mut String) -> std::fmt::Result {
     for entry in &run.stale {
         writeln!(out, "differences.toml: {entry}: does not differ any more")?;
     }
+    let (accepted, refused) = ("accepted", "refused");
     writeln!(
         out,
-        "\n{:<44} {:>16} {:>16}",
-        "operation (matched/seen)", "accepted", "refused"
+        "\n{:<44} {accepted:>16} {refused:>16}",
+        "operation (matched/seen)"
     )?;
     let mut faithful = 0;
     for operation in registry::OPERATIONS {
@@ -45,11 +46,8 @@ fn write_report(run: &Run, out: &mut String) -> std::fmt::Result {
         let steps = run.tally.operations.get(&name).copied().unwrap_or_default();
         faithful += usize::from(steps.is_faithful());
         let (accepted, refused) = (shown(steps.accepted), shown(steps.refused));
-        writeln!(
-            out,
-            "{name:<44} {accepted:>16} {refused:>16}{}",
-            remark(steps)
-        )?;
+        let remark = remark(steps);
+        writeln!(out, "{name:<44} {accepted:>16} {refused:>16}{remark}")?;
     }
     let total = registry::OPERATIONS.len();
     let (scenarios, exchanges, events) = (run.scenarios, run.exchanges, run.events);
@@ -67,10 +65,14 @@ fn shown(count: Count) -> String {
     format!("{}/{}", count.matched, count.seen)
 }
 
-const fn remark(steps: Steps) -> &'static str {
-    if steps.is_faithful() {
-        ""
-    } else {
-        "  not faithful"
+fn remark(steps: Steps) -> String {
+    let mut remark = String::new();
+    if steps.has_no_step() {
+        let Count { seen, matched } = steps.exchanges;
+        remark = format!("  single exchanges {matched}/{seen}");
     }
+    if !steps.is_faithful() {
+        remark.push_str("  not faithful");
+    }
+    remark
 }

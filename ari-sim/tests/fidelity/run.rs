@@ -98,7 +98,7 @@ pub(crate) fn run(folders: &[PathBuf], list: &Path) -> Result<Run, String> {
         found.extend(outcome.differences.into_iter().map(file));
     }
     for (file, lines) in &samples {
-        let compared = exchanges::compare(lines, &run.tally);
+        let compared = exchanges::compare(lines, &mut run.tally);
         run.exchanges.of += lines.len();
         run.exchanges.matched += compared.matched;
         found.extend(

@@ -27,6 +27,7 @@ struct Desk {
     config: AriConfig,
     world: World,
     now: SimTime,
+    told: Vec<Value>,
 }
 
 impl Desk {
@@ -38,10 +39,12 @@ impl Desk {
         for app in ["test", "app2"] {
             world.register(session, app, false);
         }
+        world.register(session, "listener", true);
         Self {
             config: door::config(),
             world,
             now: SimTime::START,
+            told: Vec::new(),
         }
     }
 
@@ -59,7 +62,10 @@ impl Desk {
         };
         self.now = self.now + Duration::from_millis(300);
         self.world.advance(self.now);
-        while self.world.poll_event().is_some() {}
+        while let Some(delivery) = self.world.poll_event() {
+            self.told
+                .extend(serde_json::from_slice::<Value>(&delivery.event).ok());
+        }
         while self.world.poll_reply().is_some() {}
         answer
     }
@@ -104,8 +110,9 @@ const BEFORE: [Before; 8] = [
     Before::Incoming,
 ];
 
-/// Compares all exchanges of a file; `tally` has what was answered in scenarios.
-pub(crate) fn compare(exchanges: &[(usize, Value)], tally: &Tally) -> Compared {
+/// Compares all exchanges of a file; `tally` has what was answered in scenarios, and gets what is told and
+/// what matches here.
+pub(crate) fn compare(exchanges: &[(usize, Value)], tally: &mut Tally) -> Compared {
     let mut samples: BTreeMap<Kind, Vec<Shape>> = BTreeMap::new();
     for (_, exchange) in exchanges {
         let shape = Shape::of(&recorded(exchange));
@@ -153,6 +160,10 @@ pub(crate) fn compare(exchanges: &[(usize, Value)], tally: &Tally) -> Compared {
             let ours = ours.unwrap_or_default();
             matches = ours.iter().any(|ours| ours.differences(seen).is_empty());
         }
+        let target = door::target_of(exchange);
+        if let Some(operation) = door::operation_of(&kind.0, &target) {
+            tally.exchange(operation, matches);
+        }
         if matches {
             compared.matched += 1;
             continue;
@@ -169,6 +180,9 @@ pub(crate) fn compare(exchanges: &[(usize, Value)], tally: &Tally) -> Compared {
         for text in texts {
             compared.differences.push(Difference::new(*line, &at, text));
         }
+    }
+    for event in &session.told {
+        tally.event(event);
     }
     compared
 }

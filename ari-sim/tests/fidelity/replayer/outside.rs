@@ -201,13 +201,12 @@ pub(crate) fn call(scenario: &Scenario, place: usize) -> Option<Call> {
     let at = shows(later, "StasisStart").unwrap_or(line.arrived);
     let to = sip["to"].as_str().unwrap_or_default();
     let exten = to.split('@').next().unwrap_or_default();
-    let app = exten.strip_prefix("app-").unwrap_or(exten);
-    let mut script = CallScript::new(app)
-        .caller_id("\"Sip Caller\" <7001>")
+    let caller_id = caller_id(scenario).unwrap_or("\"Sip Caller\" <7001>");
+    let mut script = CallScript::to_extension(exten)
+        .caller_id(caller_id)
         .give_up_after(Duration::from_hours(1))
         .limit(Duration::from_hours(1));
     "sipp".clone_into(&mut script.endpoint);
-    script.args = vec!["1".to_owned()];
     let hangup = later.iter().position(|line| {
         let note = line.value["note"].as_str().unwrap_or_default();
         line.value.get("sip").is_none() && hangs_up(note)
@@ -219,6 +218,18 @@ pub(crate) fn call(scenario: &Scenario, place: usize) -> Option<Call> {
         script = script.hang_up(Cue::Placed, after);
     }
     Some(Call { at, script })
+}
+
+/// The caller that a note names, as in `INVITE from "Sip Caller" <7001>`.
+fn caller_id(scenario: &Scenario) -> Option<&str> {
+    let notes = scenario.lines.iter();
+    notes
+        .filter_map(|line| line.value["note"].as_str())
+        .find_map(|note| {
+            let (_, from) = note.split_once("from ")?;
+            let end = from.find('>')?;
+            from.get(..=end)
+        })
 }
 
 /// Whether a note says that a caller ends the call.

@@ -37,13 +37,22 @@ impl Count {
 pub(crate) struct Steps {
     pub(crate) accepted: Count,
     pub(crate) refused: Count,
+    /// Single exchanges, of which only the shapes are compared.
+    pub(crate) exchanges: Count,
 }
 
 impl Steps {
+    /// Whether no scenario has such a step.
+    pub(crate) const fn has_no_step(self) -> bool {
+        self.accepted.seen + self.refused.seen == 0
+    }
+
+    /// One accepted and one refused step match, where there are any; without any step all exchanges do.
     pub(crate) const fn is_faithful(self) -> bool {
-        self.accepted.seen + self.refused.seen > 0
-            && self.accepted.is_faithful()
-            && self.refused.is_faithful()
+        if self.has_no_step() {
+            return self.exchanges.seen > 0 && self.exchanges.matched == self.exchanges.seen;
+        }
+        self.accepted.is_faithful() && self.refused.is_faithful()
     }
 }
 
@@ -83,6 +92,11 @@ impl Tally {
         } else {
             steps.refused.add(matched);
         }
+    }
+
+    pub(crate) fn exchange(&mut self, operation: &OperationSpec, matched: bool) {
+        let steps = self.operations.entry(name_of(operation)).or_default();
+        steps.exchanges.add(matched);
     }
 
     /// Keeps the shapes of an answer: that of the trace, and ours.
@@ -125,6 +139,7 @@ impl Tally {
             let known = self.operations.entry(name).or_default();
             known.accepted.join(steps.accepted);
             known.refused.join(steps.refused);
+            known.exchanges.join(steps.exchanges);
         }
         for (known, more) in [
             (&mut self.told, other.told),
