@@ -18,6 +18,7 @@ use crate::replayer::{
     listed::{self, Entry},
     replay::{self, Difference, Outcome},
     shapes::Shape,
+    stages,
     tally::Tally,
     trace::{self, Scenario, TraceFile},
 };
@@ -107,6 +108,9 @@ pub(crate) fn run(folders: &[PathBuf], list: &Path) -> Result<Run, String> {
                 .into_iter()
                 .map(|difference| (file.clone(), difference)),
         );
+    }
+    for event in stages::told() {
+        run.tally.event(&event);
     }
     let types = event_types(&run.tally, &events);
     run.events.of = types.len();

@@ -7,6 +7,7 @@ use ari_sim::{
     wire::{AriConfig, HttpAnswer},
     world::{Phone, SimTime},
 };
+use percent_encoding::percent_decode_str;
 use serde_json::{Value, json};
 
 use super::{
@@ -33,7 +34,9 @@ struct Desk {
 impl Desk {
     fn new() -> Self {
         let phone = Phone::answers_after(Duration::from_millis(10));
-        let options = WorldOptions::default().phone("sipp", phone);
+        let options = WorldOptions::default()
+            .phone("sipp", phone)
+            .extension("offered", "StasisBroadcast(60000,,a1:a2,yes)");
         let mut world = World::new(options);
         let session = world.open_session();
         for app in ["test", "app2"] {
@@ -97,9 +100,13 @@ enum Before {
     Phone,
     /// The channel comes in and is not answered.
     Incoming,
+    /// The channel is offered to all applications.
+    Offered,
+    /// The same, and one has taken it.
+    Claimed,
 }
 
-const BEFORE: [Before; 8] = [
+const BEFORE: [Before; 10] = [
     Before::Nothing,
     Before::Everything,
     Before::Bridged,
@@ -108,6 +115,8 @@ const BEFORE: [Before; 8] = [
     Before::Created,
     Before::Phone,
     Before::Incoming,
+    Before::Offered,
+    Before::Claimed,
 ];
 
 /// Compares all exchanges of a file; `tally` has what was answered in scenarios, and gets what is told and
@@ -131,11 +140,14 @@ pub(crate) fn compare(exchanges: &[(usize, Value)], tally: &mut Tally) -> Compar
     for (line, exchange) in exchanges {
         let in_session = session.ask(&http_of(exchange));
         let mut refused = None;
-        let trials = in_session.into_iter().chain(
-            BEFORE
-                .into_iter()
-                .flat_map(|before| trials(exchange, before)),
-        );
+        let mut told = Vec::new();
+        let trials = in_session
+            .into_iter()
+            .chain(BEFORE.into_iter().flat_map(|before| {
+                let (answers, events) = trials(exchange, before);
+                told.extend(events);
+                answers
+            }));
         let mut statuses = Vec::new();
         let kind = kind_of(exchange);
         let seen = samples.get(&kind).map(Vec::as_slice).unwrap_or_default();
@@ -151,6 +163,9 @@ pub(crate) fn compare(exchanges: &[(usize, Value)], tally: &mut Tally) -> Compar
                 break;
             }
             refused.get_or_insert(found);
+        }
+        for event in &told {
+            tally.event(event);
         }
         if !matches {
             let ours = tally
@@ -247,7 +262,7 @@ fn answer_differences(exchange: &Value, answer: &HttpAnswer, seen: &[Shape]) -> 
 }
 
 /// Answers to an exchange in worlds that have something in them: the first time, and the second time.
-fn trials(exchange: &Value, before: Before) -> Vec<HttpAnswer> {
+fn trials(exchange: &Value, before: Before) -> (Vec<HttpAnswer>, Vec<Value>) {
     let mut desk = Desk::new();
     let template = exchange["path_template"].as_str().unwrap_or_default();
     let template = template.split('?').next().unwrap_or_default();
@@ -259,19 +274,21 @@ fn trials(exchange: &Value, before: Before) -> Vec<HttpAnswer> {
         .zip(path.split('/'))
         .filter(|(name, _)| name.starts_with('{'))
         .collect();
-    prepare(&mut desk, before, &named);
+    prepare(&mut desk, before, exchange, &named);
     let http = http_of(exchange);
     let first = desk.ask(&http);
     let second = desk.ask(&http);
-    first.into_iter().chain(second).collect()
+    (first.into_iter().chain(second).collect(), desk.told)
 }
 
-fn prepare(desk: &mut Desk, before: Before, named: &BTreeMap<&str, &str>) {
+fn prepare(desk: &mut Desk, before: Before, exchange: &Value, named: &BTreeMap<&str, &str>) {
     if before == Before::Nothing {
         return;
     }
     let name = |key: &str| named.get(key).copied();
-    let channel = name("{channelId}").unwrap_or("prepared-channel");
+    let asked = query_value(exchange, "channelId");
+    let channel = name("{channelId}").or(asked.as_deref());
+    let channel = channel.unwrap_or("prepared-channel");
     let bridge = name("{bridgeId}").unwrap_or("prepared-bridge");
     make_channel(desk, before, channel);
     desk.post(
@@ -334,6 +351,13 @@ fn prepare(desk: &mut Desk, before: Before, named: &BTreeMap<&str, &str>) {
     }
 }
 
+/// A parameter of the query of an exchange.
+fn query_value(exchange: &Value, name: &str) -> Option<String> {
+    let mut pairs = exchange["query"].as_str()?.split('&');
+    let value = pairs.find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='))?;
+    Some(percent_decode_str(value).decode_utf8_lossy().into_owned())
+}
+
 fn make_channel(desk: &mut Desk, before: Before, channel: &str) {
     let local = json!({"endpoint": "Local/1014@default", "app": "test", "channelId": channel});
     match before {
@@ -351,12 +375,21 @@ fn make_channel(desk: &mut Desk, before: Before, channel: &str) {
             let query = json!({"endpoint": "PJSIP/sipp", "app": "test", "channelId": channel});
             desk.post("/ari/channels", &query);
         }
-        Before::Incoming => {
+        Before::Incoming | Before::Offered | Before::Claimed => {
+            let exten = if before == Before::Incoming {
+                "app-test"
+            } else {
+                "offered"
+            };
             let query = json!({
-                "endpoint": "Local/app-test@default", "extension": "1014", "context": "default",
+                "endpoint": format!("Local/{exten}@default"), "extension": "1014", "context": "default",
                 "channelId": "prepared-caller", "otherChannelId": channel,
             });
             desk.post("/ari/channels", &query);
+            if before == Before::Claimed {
+                let query = json!({"channelId": channel, "application": "app2"});
+                desk.post("/ari/events/claim", &query);
+            }
         }
     }
 }

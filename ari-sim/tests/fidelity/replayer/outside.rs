@@ -29,6 +29,12 @@ pub(crate) fn options(scenario: &Scenario) -> WorldOptions {
     if let Some(beginning) = beginning(scenario) {
         options.beginning = beginning;
     }
+    // The phone that the traces were recorded with can always be called; it answers when a line says so.
+    let nobody = Phone {
+        rings_after: None,
+        outcome: PhoneOutcome::Silent,
+    };
+    options = options.phone("sipp", nobody);
     for (exten, steps) in &scenario.header.dialplan {
         options = options.dialplan(extension(exten, steps));
     }
@@ -39,8 +45,6 @@ pub(crate) fn options(scenario: &Scenario) -> WorldOptions {
         if line.value["sip"]["role"] == "uas" {
             let name = phone_name(&line.value["sip"]);
             options = options.phone(name, phone(line.value["note"].as_str().unwrap_or_default()));
-        } else if line.value["sip"]["role"] == "uac" {
-            options = options.phone("sipp", Phone::rings());
         }
     }
     options
@@ -63,21 +67,21 @@ fn whole(millis: f64) -> i64 {
     i64::try_from(elapsed.as_millis()).unwrap_or_default()
 }
 
+/// An extension, of the steps that are any.
 fn extension(exten: &str, steps: &[String]) -> Dialplan {
-    let mut dialplan = Dialplan::default();
     let mut text = String::new();
-    for (place, step) in steps.iter().enumerate() {
-        let key = if place == 0 {
+    for step in steps {
+        let key = if text.is_empty() {
             format!("exten => {exten},")
         } else {
             "same => ".to_owned()
         };
-        text.extend([key.as_str(), step, "\n"]);
+        let longer = format!("{text}{key}{step}\n");
+        if Dialplan::parse(&longer).is_ok() {
+            text = longer;
+        }
     }
-    if let Ok(read) = Dialplan::parse(&text) {
-        dialplan.add(read);
-    }
-    dialplan
+    Dialplan::parse(&text).unwrap_or_default()
 }
 
 /// The extension of `dialplan add extension 1030,1,Dial,Local/1015@default into default`.
@@ -207,17 +211,35 @@ pub(crate) fn call(scenario: &Scenario, place: usize) -> Option<Call> {
         .give_up_after(Duration::from_hours(1))
         .limit(Duration::from_hours(1));
     "sipp".clone_into(&mut script.endpoint);
-    let hangup = later.iter().position(|line| {
-        let note = line.value["note"].as_str().unwrap_or_default();
-        line.value.get("sip").is_none() && hangs_up(note)
-    });
-    if let Some(hangup) = hangup {
-        let rest = &later[hangup..];
-        let seen = first_of_hangup(rest).unwrap_or(rest[0].arrived);
+    if let Some(seen) = hangup_after(later) {
         let after = Duration::try_from_secs_f64((seen - at) / 1_000.0).unwrap_or_default();
         script = script.hang_up(Cue::Placed, after);
     }
     Some(Call { at, script })
+}
+
+/// When the phone of a note hangs up that was called: its name, where this line lets one wait.
+pub(crate) fn called_hangs_up(scenario: &Scenario, place: usize) -> Option<(f64, String)> {
+    let sip = &scenario.lines[place].value["sip"];
+    if sip["role"] != "uas" {
+        return None;
+    }
+    let seen = hangup_after(&scenario.lines[place + 1..])?;
+    Some((seen, phone_name(sip)))
+}
+
+/// When a phone hangs up that began to call, or to wait, before these lines: a note says so.
+fn hangup_after(lines: &[Line]) -> Option<f64> {
+    for (place, line) in lines.iter().enumerate() {
+        if line.has("sip") {
+            return None;
+        }
+        if hangs_up(line.value["note"].as_str().unwrap_or_default()) {
+            let seen = first_of_hangup(&lines[place..]);
+            return Some(seen.unwrap_or(line.arrived));
+        }
+    }
+    None
 }
 
 /// The caller that a note names, as in `INVITE from "Sip Caller" <7001>`.

@@ -70,6 +70,8 @@ pub(super) enum Waiting<'a> {
 enum Deed {
     Line(usize),
     Call(outside::Call),
+    /// The phone of this name that was called hangs up.
+    Hangup(String),
 }
 
 pub(super) struct Replay<'a> {
@@ -103,7 +105,10 @@ pub(crate) fn replay(scenario: &Scenario) -> Outcome {
         replay.advance(at);
         match deed {
             Deed::Line(place) => replay.step(&scenario.lines[place]),
-            Deed::Call(call) => drop(replay.world.place_call(replay.now, call.script)),
+            Deed::Call(call) => {
+                replay.world.place_call(replay.now, call.script);
+            }
+            Deed::Hangup(name) => replay.phone_hangs_up(&name),
         }
         replay.fetch();
     }
@@ -164,6 +169,9 @@ impl<'a> Replay<'a> {
             if let Some(call) = outside::call(self.scenario, place) {
                 deeds.push((call.at.max(line.sent), Deed::Call(call)));
             }
+            if let Some((at, name)) = outside::called_hangs_up(self.scenario, place) {
+                deeds.push((at.max(line.sent), Deed::Hangup(name)));
+            }
         }
         deeds.sort_by(|(a, _), (b, _)| a.total_cmp(b));
         deeds
@@ -221,10 +229,7 @@ impl<'a> Replay<'a> {
         } else if line.has("ami") {
             self.manager(line);
         } else if line.has("cli") {
-            let command = value["cli"]["command"].as_str().unwrap_or_default();
-            if outside::added(command).is_none() {
-                self.cannot(line, "this command is not known");
-            }
+            self.console(line);
         } else if line.has("sip") {
             if value["sip"]["role"] != "uac" && value["sip"]["role"] != "uas" {
                 self.cannot(line, "this SIP phone is not known");
@@ -336,47 +341,6 @@ impl<'a> Replay<'a> {
         }
     }
 
-    fn manager(&mut self, line: &Line) {
-        let action = self.names.to_send(&line.value["ami"]["action"]);
-        let text = |name: &str| action[name].as_str().unwrap_or_default().to_owned();
-        let channel = self.channel_named(&text("Channel")).unwrap_or_default();
-        match action["Action"].as_str().unwrap_or_default() {
-            "PlayDTMF" => {
-                let digit = text("Digit").chars().next().unwrap_or('?');
-                let millis = text("Duration").parse().unwrap_or(100);
-                let duration = Duration::from_millis(millis);
-                self.world.press(self.now, &channel, digit, duration);
-            }
-            "Redirect" => {
-                let (context, exten) = (text("Context"), text("Exten"));
-                let priority = text("Priority").parse().unwrap_or(1);
-                self.world
-                    .redirect_channel(self.now, &channel, &context, &exten, priority);
-            }
-            "Hangup" => {
-                let cause = text("Cause").parse().ok();
-                self.world.hang_up_channel(self.now, &channel, cause);
-            }
-            _ => self.cannot(line, "this action is not known"),
-        }
-    }
-
-    /// The id of the channel of this name but for the number in it: the oldest one.
-    fn channel_named(&mut self, name: &str) -> Option<String> {
-        let list = serde_json::json!({"method": "GET", "path": "/ari/channels"});
-        let Asked::Now(answer) = door::ask(&mut self.world, self.now, &self.config, &list) else {
-            return None;
-        };
-        let channels: Vec<Value> = serde_json::from_slice(&answer.body).ok()?;
-        let wanted = values::plain(name);
-        let mut same: Vec<_> = channels
-            .iter()
-            .filter(|channel| channel["name"].as_str().map(values::plain).as_ref() == Some(&wanted))
-            .collect();
-        same.sort_by_key(|channel| channel["name"].to_string());
-        same.first()?["id"].as_str().map(str::to_owned)
-    }
-
     /// Learns which id is which from the events before this line.
     fn learn_before(&mut self, line: usize) {
         while let Some(expected) = self
@@ -409,6 +373,16 @@ impl<'a> Replay<'a> {
                 .map(|seen| self.names.ours(&seen.event));
             if let Some(best) = best {
                 self.names.learn(&wanted, &best);
+            }
+        }
+    }
+
+    /// The calls that a phone has received end.
+    fn phone_hangs_up(&mut self, name: &str) {
+        let endpoint = format!("PJSIP/{name}");
+        for endpoint in [name, endpoint.as_str()] {
+            while let Some(call) = self.world.take_call(self.now, endpoint, 0) {
+                self.world.release_call(self.now, call);
             }
         }
     }

@@ -1,0 +1,61 @@
+//! What no client can ask for: events of the outside world, brought about by hand.
+
+use std::time::Duration;
+
+use ari_sim::{
+    CallScript, World, WorldOptions,
+    world::{Act, SimTime},
+};
+use serde_json::Value;
+
+/// A world in which something is done, with an application that hears of all of it.
+struct Stage {
+    world: World,
+    now: SimTime,
+}
+
+impl Stage {
+    fn new() -> Self {
+        let mut world = World::new(WorldOptions::default());
+        let session = world.open_session();
+        world.register(session, "test", false);
+        world.register(session, "watcher", true);
+        Self {
+            world,
+            now: SimTime::START,
+        }
+    }
+
+    /// Lets a second pass.
+    fn wait(&mut self) {
+        self.now = self.now + Duration::from_secs(1);
+        self.world.advance(self.now);
+    }
+
+    fn told(mut self) -> Vec<Value> {
+        self.wait();
+        std::iter::from_fn(|| self.world.poll_event())
+            .filter_map(|delivery| serde_json::from_slice(&delivery.event).ok())
+            .collect()
+    }
+}
+
+/// All events that the stages bring.
+pub(crate) fn told() -> Vec<Value> {
+    let stages = [phone_holds()];
+    stages.into_iter().flatten().collect()
+}
+
+/// A phone calls in, holds the call and takes it up again.
+fn phone_holds() -> Vec<Value> {
+    let mut stage = Stage::new();
+    let call = stage
+        .world
+        .start_call(stage.now, CallScript::to_extension("app-test"));
+    for act in [Act::Hold, Act::Unhold, Act::HangUp(None)] {
+        stage.wait();
+        // Whether it could be done shows in what is told.
+        let _done = stage.world.act(stage.now, call, act);
+    }
+    stage.told()
+}
