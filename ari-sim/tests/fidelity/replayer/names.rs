@@ -1,10 +1,10 @@
 //! Ids that Asterisk made: those of the trace, those of the world, and the names that stand for both.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use serde_json::{Map, Value};
 
-use super::trace::Header;
+use super::trace::{Header, Line};
 
 /// Which id of the world is which id of the trace.
 pub(crate) struct Names {
@@ -12,13 +12,23 @@ pub(crate) struct Names {
     recorded: Vec<(String, String)>,
     /// Name, then id of the world.
     ours: HashMap<String, String>,
+    /// Ids that clients have chosen: they are the same in the world.
+    chosen: HashSet<String>,
 }
 
 impl Names {
-    pub(crate) fn new(header: &Header) -> Self {
+    pub(crate) fn new(header: &Header, lines: &[Line]) -> Self {
+        let mut chosen = HashSet::new();
+        for line in lines {
+            note_ids(&line.value, &mut chosen);
+        }
+        for (id, _) in &header.generated {
+            chosen.remove(id);
+        }
         Self {
             recorded: header.generated.clone(),
             ours: HashMap::new(),
+            chosen,
         }
     }
 
@@ -63,9 +73,9 @@ impl Names {
         self.ours.len() == self.recorded.len()
     }
 
-    /// Whether an id of the world has a name.
+    /// Whether an id of the world has a name, or was chosen by a client.
     pub(crate) fn is_known(&self, id: &str) -> bool {
-        self.ours.values().any(|known| known == id)
+        self.chosen.contains(id) || self.ours.values().any(|known| known == id)
     }
 
     /// Whether names without an id occur in what the trace has.
@@ -101,6 +111,18 @@ impl Names {
             }
             _ => {}
         }
+    }
+}
+
+/// Collects the ids of all that a value tells of.
+fn note_ids(value: &Value, ids: &mut HashSet<String>) {
+    match value {
+        Value::Object(members) => {
+            ids.extend(members.get("id").and_then(Value::as_str).map(str::to_owned));
+            members.values().for_each(|member| note_ids(member, ids));
+        }
+        Value::Array(items) => items.iter().for_each(|item| note_ids(item, ids)),
+        _ => {}
     }
 }
 

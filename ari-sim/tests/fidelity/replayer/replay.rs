@@ -140,7 +140,7 @@ impl<'a> Replay<'a> {
         Self {
             config: door::config(),
             world: World::new(outside::options(scenario)),
-            names: Names::new(&scenario.header),
+            names: Names::new(&scenario.header, &scenario.lines),
             now: SimTime::START,
             sockets: HashMap::new(),
             socket_names: HashMap::new(),
