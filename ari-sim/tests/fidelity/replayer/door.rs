@@ -69,6 +69,7 @@ pub(crate) fn ask(world: &mut World, now: SimTime, config: &AriConfig, http: &Va
         json => json.to_string(),
     };
     let mut headers = authorization(http.get("auth"));
+    headers.push(("Host".to_owned(), "127.0.0.1:8088".to_owned()));
     if !body.is_empty() {
         headers.push(("Content-Type".to_owned(), content_type(http).to_owned()));
     }

@@ -23,6 +23,9 @@ pub(crate) struct Compared {
     pub(crate) differences: Vec<Difference>,
 }
 
+/// Most differences of one exchange that are named.
+const MOST: usize = 8;
+
 /// A world that is asked one thing after the other.
 struct Desk {
     config: AriConfig,
@@ -184,7 +187,7 @@ pub(crate) fn compare(exchanges: &[(usize, Value)], tally: &mut Tally) -> Compar
             continue;
         }
         let at = format!("line {line}");
-        let texts = refused.unwrap_or_else(|| {
+        let mut texts = refused.unwrap_or_else(|| {
             statuses.sort_unstable();
             statuses.dedup();
             let (method, path, status) = &kind;
@@ -192,6 +195,11 @@ pub(crate) fn compare(exchanges: &[(usize, Value)], tally: &mut Tally) -> Compar
                 "{method} {path}: status {status} expected, only {statuses:?} can be had"
             )]
         });
+        if texts.len() > MOST {
+            let more = texts.len() - MOST;
+            texts.truncate(MOST);
+            texts.push(format!("and {more} differences more"));
+        }
         for text in texts {
             compared.differences.push(Difference::new(*line, &at, text));
         }

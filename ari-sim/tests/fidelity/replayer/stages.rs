@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use ari_sim::{
-    CallScript, World, WorldOptions,
+    CallScript, Phone, World, WorldOptions,
     world::{Act, SimTime},
 };
 use serde_json::Value;
@@ -16,7 +16,8 @@ struct Stage {
 
 impl Stage {
     fn new() -> Self {
-        let mut world = World::new(WorldOptions::default());
+        let options = WorldOptions::default().phone("alice", Phone::offline());
+        let mut world = World::new(options);
         let session = world.open_session();
         world.register(session, "test", false);
         world.register(session, "watcher", true);
@@ -42,7 +43,7 @@ impl Stage {
 
 /// All events that the stages bring.
 pub(crate) fn told() -> Vec<Value> {
-    let stages = [phone_holds()];
+    let stages = [phone_holds(), phone_registers(), socket_of_asterisk()];
     stages.into_iter().flatten().collect()
 }
 
@@ -57,5 +58,32 @@ fn phone_holds() -> Vec<Value> {
         // Whether it could be done shows in what is told.
         let _done = stage.world.act(stage.now, call, act);
     }
+    stage.told()
+}
+
+/// A phone registers, is asked whether it is there, is lost, and unregisters.
+fn phone_registers() -> Vec<Value> {
+    const URI: &str = "sip:alice@127.0.0.1:5091";
+    let mut stage = Stage::new();
+    let (now, round_trip) = (stage.now, Duration::from_micros(363));
+    stage
+        .world
+        .phone_registers(now, "alice", URI, Some(round_trip));
+    stage.wait();
+    let now = stage.now;
+    stage.world.phone_answers_pings(now, "alice", URI, None);
+    stage.wait();
+    let now = stage.now;
+    stage.world.phone_unregisters(now, "alice", URI);
+    stage.told()
+}
+
+/// Asterisk opens a socket to the server of an application, and gives it up.
+fn socket_of_asterisk() -> Vec<Value> {
+    let mut stage = Stage::new();
+    let session = stage.world.open_session();
+    stage.world.register_outbound(session, "outapp", false);
+    stage.wait();
+    stage.world.unregister_outbound(session);
     stage.told()
 }
