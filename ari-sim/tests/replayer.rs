@@ -334,7 +334,7 @@ fn the_readme_shows_the_list_of_differences() {
     let readme = fs::read_to_string(package.join("README.md")).unwrap();
     let rows: Vec<_> = list
         .iter()
-        .map(|entry| format!("| {} | {} |\n", entry.shown(), entry.reason))
+        .map(|entry| format!("| `{}` | {} |\n", entry.shown(), entry.reason))
         .collect();
     let rows = rows.concat();
     let table = format!("| trace | why it differs |\n| --- | --- |\n{rows}\n");
