@@ -227,8 +227,7 @@ fn judge(
         run.differences.push((file, difference, reason));
     }
     for (place, entry) in entries.iter().enumerate() {
-        let unfinished = entry.reason == "under construction";
-        if files.contains(&entry.file) && !used.contains(&place) && !unfinished {
+        if files.contains(&entry.file) && !used.contains(&place) {
             run.stale.push(entry.shown());
         }
     }

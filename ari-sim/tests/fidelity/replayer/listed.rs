@@ -10,8 +10,8 @@ use serde::Deserialize;
 pub(crate) struct Entry {
     /// Name of the file.
     pub(crate) file: String,
-    /// The step or the key of the event; without, the whole file.
-    pub(crate) at: Option<String>,
+    /// The step, the line, or the key of the event.
+    pub(crate) at: String,
     /// Why Asterisk's behaviour cannot be had.
     pub(crate) reason: String,
 }
@@ -25,15 +25,12 @@ struct List {
 
 impl Entry {
     pub(crate) fn covers(&self, file: &str, at: &str) -> bool {
-        self.file == file && self.at.as_deref().is_none_or(|known| known == at)
+        self.file == file && self.at == at
     }
 
     /// How the list names it.
     pub(crate) fn shown(&self) -> String {
-        match &self.at {
-            Some(at) => format!("{}, {at}", self.file),
-            None => self.file.clone(),
-        }
+        format!("{}, {}", self.file, self.at)
     }
 }
 

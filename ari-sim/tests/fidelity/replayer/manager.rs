@@ -35,6 +35,11 @@ impl Replay<'_> {
                 let cause = text("Cause").parse().ok();
                 self.world.hang_up_channel(self.now, &channel, cause);
             }
+            "BlindTransfer" => {
+                let (context, exten) = (text("Context"), text("Exten"));
+                self.world
+                    .blind_transfer(self.now, &channel, &context, &exten);
+            }
             "Originate" if !text("Exten").is_empty() => self.originate(&action),
             _ => self.cannot(line, "this action is not known"),
         }

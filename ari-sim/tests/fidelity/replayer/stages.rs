@@ -8,6 +8,8 @@ use ari_sim::{
 };
 use serde_json::Value;
 
+use super::door;
+
 /// A world in which something is done, with an application that hears of all of it.
 struct Stage {
     world: World,
@@ -16,7 +18,9 @@ struct Stage {
 
 impl Stage {
     fn new() -> Self {
-        let options = WorldOptions::default().phone("alice", Phone::offline());
+        let options = WorldOptions::default()
+            .phone("alice", Phone::offline())
+            .extension("dials", "Dial(Local/1014@default,20,tT)");
         let mut world = World::new(options);
         let session = world.open_session();
         world.register(session, "test", false);
@@ -43,7 +47,12 @@ impl Stage {
 
 /// All events that the stages bring.
 pub(crate) fn told() -> Vec<Value> {
-    let stages = [phone_holds(), phone_registers(), socket_of_asterisk()];
+    let stages = [
+        phone_holds(),
+        phone_registers(),
+        socket_of_asterisk(),
+        transfers(),
+    ];
     stages.into_iter().flatten().collect()
 }
 
@@ -85,5 +94,27 @@ fn socket_of_asterisk() -> Vec<Value> {
     stage.world.register_outbound(session, "outapp", false);
     stage.wait();
     stage.world.unregister_outbound(session);
+    stage.told()
+}
+
+/// Of two calls that the dialplan made one is transferred to an extension, then two are made one.
+fn transfers() -> Vec<Value> {
+    let mut stage = Stage::new();
+    for channel in ["tr1", "tr2", "tr3"] {
+        let http = serde_json::json!({
+            "method": "POST", "path": "/ari/channels",
+            "query": {
+                "endpoint": "Local/1014@default", "extension": "dials", "context": "default",
+                "channelId": channel,
+            },
+        });
+        door::ask(&mut stage.world, stage.now, &door::config(), &http);
+        stage.wait();
+    }
+    stage
+        .world
+        .blind_transfer(stage.now, "tr1", "default", "1022");
+    stage.wait();
+    stage.world.merge_calls(stage.now, "tr2", "tr3");
     stage.told()
 }
