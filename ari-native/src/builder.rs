@@ -21,7 +21,7 @@ use crate::{
     link::{Ending, Limits, Link, SocketPlan},
     pool::Pool,
     session::Keepalive,
-    tls,
+    tls::{self, ClientCertificate, Trust},
 };
 
 /// How long the answer to a ping is waited for, unless pings are more frequent than that.
@@ -72,7 +72,7 @@ pub fn builder(url: impl Into<String>) -> Builder {
         ping_interval: Duration::from_secs(15),
         max_connections: 32,
         max_answer_bytes: 64 * 1024 * 1024,
-        authorities: Vec::new(),
+        trust: Trust::default(),
         retry: false,
         connector: Arc::new(Tcp),
     }
@@ -92,7 +92,7 @@ pub struct Builder {
     ping_interval: Duration,
     max_connections: usize,
     max_answer_bytes: usize,
-    authorities: Vec<Vec<u8>>,
+    trust: Trust,
     retry: bool,
     connector: Arc<dyn Connector>,
 }
@@ -163,7 +163,19 @@ impl Builder {
 
     /// Adds certificate authorities, in PEM, to those of the system.
     pub fn root_certificate(mut self, pem: impl Into<Vec<u8>>) -> Self {
-        self.authorities.push(pem.into());
+        self.trust.authorities.push(pem.into());
+        self
+    }
+
+    /// Shows this certificate to a server that asks for one: its chain, and its key, both in PEM.
+    ///
+    /// The key is never shown. Both are used where the URL is `https` or `wss` only.
+    pub fn client_certificate(
+        mut self,
+        chain: impl Into<Vec<u8>>,
+        key: impl Into<Vec<u8>>,
+    ) -> Self {
+        self.trust.client = Some(ClientCertificate::new(chain, key));
         self
     }
 
@@ -235,8 +247,11 @@ impl Builder {
         };
         let application = self.check_applications()?;
         let credentials = self.credentials.clone().or(in_url).or(in_socket_url);
-        let missing =
-            || wrong("there are no credentials: set user name and password, as in ari.conf");
+        let missing = || {
+            wrong(
+                "there are no credentials: set user name and password, as in ari.conf (for from_env: ARI_USERNAME and ARI_PASSWORD)",
+            )
+        };
         let authorization = credentials.ok_or_else(missing)?.header()?;
         let url = socket.for_applications(&self.applications, self.subscribe_all)?;
         let keepalive = Keepalive {
@@ -249,7 +264,7 @@ impl Builder {
             keepalive,
         };
         let tls = if address.peer.tls || socket.peer.tls {
-            Some(trust(self.authorities).await?)
+            Some(trust(self.trust).await?)
         } else {
             None
         };
@@ -284,7 +299,7 @@ impl Builder {
             }
         }
         let first = self.applications.first().ok_or_else(|| {
-            wrong("there is no application: set the name that the dialplan gives to Stasis()")
+            wrong("there is no application: set the name that the dialplan gives to Stasis() (for from_env: ARI_APPLICATION)")
         })?;
         Ok(Arc::from(first.as_str()))
     }
@@ -311,8 +326,8 @@ impl fmt::Debug for Builder {
     }
 }
 
-async fn trust(authorities: Vec<Vec<u8>>) -> Result<TlsConnector> {
-    let reading = spawn_blocking(move || tls::connector(&authorities)).await;
+async fn trust(trust: Trust) -> Result<TlsConnector> {
+    let reading = spawn_blocking(move || tls::connector(&trust)).await;
     reading.map_err(|error| Error::Connect {
         reason: "TLS could not be set up".into(),
         source: Some(error.into()),

@@ -1,8 +1,9 @@
 //! What went wrong below, and which error of ari-core it is.
 
-use std::time::Duration;
+use std::{error::Error as StdError, io, time::Duration};
 
 use ari_core::{Error, OperationSpec, Source};
+use rustls::AlertDescription;
 
 use crate::{address::Peer, connector::DialError};
 
@@ -144,9 +145,34 @@ impl Trouble {
         tracing::warn!(reason = self.reason, cause, "not connected yet");
     }
 
+    /// The other side ended TLS because of who this client is, or is not.
+    fn client_certificate(peer: &Peer) -> Self {
+        Self::lasting(format!(
+            "what serves TLS at {peer} wants another client certificate: set one that it trusts as client \
+             certificate"
+        ))
+    }
+
+    /// A connection to a peer broke: this is said where it was because of the client's certificate.
+    pub(crate) fn broken<E: StdError + Send + Sync + 'static>(
+        peer: &Peer,
+        error: E,
+        otherwise: impl FnOnce() -> Self,
+    ) -> Self {
+        let trouble = if refuses_certificate(&error) {
+            Self::client_certificate(peer)
+        } else {
+            otherwise()
+        };
+        trouble.because(error)
+    }
+
     /// There is no connection to a peer.
     pub(crate) fn dial(peer: &Peer, error: DialError) -> Self {
         match error {
+            DialError::Tls(error) if refuses_certificate(&error) => {
+                Self::client_certificate(peer).because(error)
+            }
             DialError::Resolve(error) => {
                 let host = &peer.host;
                 Self::passing(format!("the host name {host} cannot be resolved: is the URL of ARI right?")).because(error)
@@ -161,7 +187,7 @@ impl Trouble {
             .because(error),
             DialError::Tls(error) => {
                 // A certificate that is refused stays so; a connection that ends within the handshake need not.
-                let lasting = matches!(error.kind(), std::io::ErrorKind::InvalidData | std::io::ErrorKind::InvalidInput);
+                let lasting = matches!(error.kind(), io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput);
                 let reason = format!(
                     "no TLS connection to {peer} can be made: is TLS served there, and is its certificate for this \
                      name and signed by an authority that this system knows or that was given as root certificate?"
@@ -183,16 +209,50 @@ impl Trouble {
             Failure::NotSent(NotSent::Late) | Failure::TimedOut => Self::passing(format!(
                 "no answer from {peer} within {timeout:?}: is Asterisk running there, and its HTTP server reachable?"
             )),
-            Failure::NotSent(NotSent::Dropped(error)) | Failure::Broken(error) if !error.is_parse() => {
-                Self::passing(format!(
-                    "{peer} closes the connection without an answer: is it Asterisk's HTTP server, and not its port for TLS?"
-                ))
-                .because(error)
+            Failure::NotSent(NotSent::Dropped(error)) | Failure::Broken(error)
+                if !error.is_parse() =>
+            {
+                Self::broken(peer, error, || {
+                    Self::passing(format!(
+                        "{peer} closes the connection without an answer: is it Asterisk's HTTP server, and not its port for TLS?"
+                    ))
+                })
             }
-            Failure::NotSent(NotSent::Dropped(error)) | Failure::Broken(error) => Self::lasting(not_ari()).because(error),
+            Failure::NotSent(NotSent::Dropped(error)) | Failure::Broken(error) => {
+                Self::lasting(not_ari()).because(error)
+            }
             Failure::TooLong(_) => Self::lasting(not_ari()),
         }
     }
+}
+
+/// Whether TLS was ended with an alert about the certificate of this client.
+fn refuses_certificate(error: &(dyn StdError + 'static)) -> bool {
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        let within = error
+            .downcast_ref::<io::Error>()
+            .and_then(io::Error::get_ref)
+            .map(|within| -> &(dyn StdError + 'static) { within });
+        // The source of an I/O error is that of what is within it, not what is within it.
+        let error = within.unwrap_or(error);
+        if let Some(rustls::Error::AlertReceived(alert)) = error.downcast_ref() {
+            return matches!(
+                alert,
+                AlertDescription::CertificateRequired
+                    | AlertDescription::NoCertificate
+                    | AlertDescription::BadCertificate
+                    | AlertDescription::UnsupportedCertificate
+                    | AlertDescription::CertificateRevoked
+                    | AlertDescription::CertificateExpired
+                    | AlertDescription::CertificateUnknown
+                    | AlertDescription::UnknownCA
+                    | AlertDescription::AccessDenied
+            );
+        }
+        cause = error.source();
+    }
+    false
 }
 
 impl From<Trouble> for Error {

@@ -6,6 +6,7 @@ mod builder;
 mod client;
 mod connector;
 mod driver;
+mod environment;
 mod error;
 mod exchange;
 mod greeting;

@@ -170,7 +170,7 @@ fn refused(peer: &Peer, url: &Url, error: WsError) -> Trouble {
         let reason = format!(
             "the WebSocket of Asterisk at {peer} cannot be opened at {path}: is the URL right?"
         );
-        return Trouble::passing(reason).because(error);
+        return Trouble::broken(peer, error, || Trouble::passing(reason));
     };
     let status = answer.status();
     match status.as_u16() {

@@ -3,6 +3,7 @@
 mod calls;
 mod closing;
 mod connecting;
+mod environment;
 mod events;
 mod server;
 mod tls;

@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use ari_core::Error;
 use rustls::{
-    ServerConfig,
+    RootCertStore, ServerConfig,
     crypto::ring,
     pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
+    server::WebPkiClientVerifier,
 };
 use tokio_rustls::TlsAcceptor;
 
@@ -16,15 +17,33 @@ use crate::{Builder, builder};
 const CERTIFICATE: &[u8] = include_bytes!("certificates/certificate.pem");
 const KEY: &[u8] = include_bytes!("certificates/key.pem");
 
+const CLIENT: &[u8] = include_bytes!("certificates/client.pem");
+const CLIENT_KEY: &[u8] = include_bytes!("certificates/client-key.pem");
+
 fn server() -> Server {
+    serving(None)
+}
+
+/// A server that asks for this certificate of a client, if there is one.
+fn serving(client: Option<&[u8]>) -> Server {
     let certificate = CertificateDer::from_pem_slice(CERTIFICATE).unwrap();
     let key = PrivateKeyDer::from_pem_slice(KEY).unwrap();
-    let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+    let provider = Arc::new(ring::default_provider());
+    let config = ServerConfig::builder_with_provider(Arc::clone(&provider))
         .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_no_client_auth()
-        .with_single_cert(vec![certificate], key)
         .unwrap();
+    let config = match client {
+        None => config.with_no_client_auth(),
+        Some(client) => {
+            let mut roots = RootCertStore::empty();
+            roots
+                .add(CertificateDer::from_pem_slice(client).unwrap())
+                .unwrap();
+            let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider);
+            config.with_client_cert_verifier(verifier.build().unwrap())
+        }
+    };
+    let config = config.with_single_cert(vec![certificate], key).unwrap();
     Server::with(Some(TlsAcceptor::from(Arc::new(config))))
 }
 
@@ -78,4 +97,73 @@ async fn a_server_without_tls_is_told() {
             .starts_with("no TLS connection to asterisk.test:8089 can be made"),
         "{error}"
     );
+}
+
+#[tokio::test]
+async fn a_client_certificate_is_shown_to_both_http_and_websocket() {
+    let mut server = serving(Some(CLIENT));
+    let ari = to(&server, "asterisk.test")
+        .root_certificate(CERTIFICATE)
+        .client_certificate(CLIENT, CLIENT_KEY)
+        .connect()
+        .await
+        .unwrap();
+    let _socket = server.socket().await;
+    server.on("GET /channels", Reply::Answer("200 OK", "[]"));
+    assert!(ari.channels().list().await.unwrap().items.is_empty());
+}
+
+#[tokio::test]
+async fn a_client_certificate_that_is_wanted_is_told_of_even_when_retrying() {
+    let server = serving(Some(CLIENT));
+    let base = to(&server, "asterisk.test")
+        .root_certificate(CERTIFICATE)
+        .retry_connect(true);
+    for builder in [base.clone(), base.client_certificate(CERTIFICATE, KEY)] {
+        let error = builder.connect().await.unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "what serves TLS at asterisk.test:8089 wants another client certificate: set one that it trusts as \
+             client certificate"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_client_certificate_that_cannot_be_used_is_told_and_its_key_never_shown() {
+    let server = server();
+    let cases = [
+        (
+            &b"nonsense"[..],
+            CLIENT_KEY,
+            "the client certificate cannot be read",
+        ),
+        (
+            CLIENT,
+            b"secret",
+            "the key of the client certificate cannot be read",
+        ),
+        (
+            CLIENT,
+            CLIENT,
+            "the key of the client certificate cannot be read",
+        ),
+        (
+            CLIENT,
+            KEY,
+            "the client certificate cannot be used: is the key its own",
+        ),
+    ];
+    for (chain, key, said) in cases {
+        let builder = to(&server, "asterisk.test").client_certificate(chain, key);
+        let shown = format!("{builder:?}");
+        let error = builder.connect().await.unwrap_err();
+        assert!(error.to_string().starts_with(said), "{error}");
+        let shown = format!("{shown} {error:?}");
+        assert!(
+            !shown.contains("secret") && !shown.contains("MIG"),
+            "{shown}"
+        );
+    }
+    assert_eq!(server.dialed(), 0);
 }
