@@ -16,6 +16,7 @@ use crate::{
     backoff::Backoff,
     client::Client,
     connector::{Connector, Dialer, Tcp},
+    desk::Desk,
     driver,
     exchange::Http,
     link::{Ending, Limits, Link, SocketPlan},
@@ -73,6 +74,7 @@ pub fn builder(url: impl Into<String>) -> Builder {
         max_connections: 32,
         max_answer_bytes: 64 * 1024 * 1024,
         trust: Trust::default(),
+        over_socket: false,
         retry: false,
         connector: Arc::new(Tcp),
     }
@@ -93,6 +95,7 @@ pub struct Builder {
     max_connections: usize,
     max_answer_bytes: usize,
     trust: Trust,
+    over_socket: bool,
     retry: bool,
     connector: Arc<dyn Connector>,
 }
@@ -176,6 +179,18 @@ impl Builder {
         key: impl Into<Vec<u8>>,
     ) -> Self {
         self.trust.client = Some(ClientCertificate::new(chain, key));
+        self
+    }
+
+    /// Sends requests over the event socket instead of HTTP.
+    ///
+    /// Asterisk has this since 20.14, 21.9, 22.4 and 23. It does the requests of a socket one after the
+    /// other, so a slow one delays those that come later; their deadlines hold all the same. Only files
+    /// still come over HTTP. A request that is longer than a frame may be is an error, an event filter that
+    /// would keep `RESTResponse` away is refused, and one that allows only some types gets it added: it would
+    /// keep away the answers.
+    pub const fn rest_over_websocket(mut self) -> Self {
+        self.over_socket = true;
         self
     }
 
@@ -284,7 +299,16 @@ impl Builder {
             url,
             authorization,
         };
-        Ok(Link::new(application, http, plan, limits, tracker, kill))
+        let desk = self.over_socket.then(|| Desk::new(self.max_answer_bytes));
+        Ok(Link::new(
+            application,
+            http,
+            desk,
+            plan,
+            limits,
+            tracker,
+            kill,
+        ))
     }
 
     /// Checks the names; gives the client's own.
@@ -321,6 +345,7 @@ impl fmt::Debug for Builder {
             .field("ping_interval", &self.ping_interval)
             .field("max_connections", &self.max_connections)
             .field("max_answer_bytes", &self.max_answer_bytes)
+            .field("rest_over_websocket", &self.over_socket)
             .field("retry_connect", &self.retry)
             .finish_non_exhaustive()
     }

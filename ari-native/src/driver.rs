@@ -9,6 +9,7 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::{
     error::Trouble,
+    frame::ANSWER,
     greeting::Greeting,
     link::{Ending, Link},
     session::{Cause, Output, Session},
@@ -127,11 +128,7 @@ impl Driver<'_> {
         match step {
             Step::Frame(frame) => {
                 self.session.handle_heard(now());
-                match frame {
-                    Frame::Text(text) => deliver(self.link, text),
-                    Frame::Binary(bytes) => undecodable(self.link, bytes, "it is binary"),
-                    Frame::Alive => {}
-                }
+                take_in(self.link, frame);
             }
             Step::Broken(Broken(reason)) => {
                 self.reason = Some(reason);
@@ -151,11 +148,24 @@ impl Driver<'_> {
     }
 }
 
+/// Hands what came to those whom it concerns.
+pub(crate) fn take_in(link: &Link, frame: Frame) {
+    match frame {
+        Frame::Text(text) => deliver(link, text),
+        Frame::Binary(bytes) => undecodable(link, bytes, "it is binary"),
+        Frame::Alive => {}
+    }
+}
+
 /// Hands an event to everybody whom it concerns.
 fn deliver(link: &Link, text: Bytes) {
     let length = text.len();
     match Event::parse(text) {
         Ok(event) => {
+            if let (ANSWER, Some(desk)) = (event.kind(), &link.desk) {
+                desk.answer(event.raw());
+                return;
+            }
             if event.kind() == "ApplicationReplaced" {
                 let application = event.application();
                 tracing::warn!(

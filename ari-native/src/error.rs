@@ -5,7 +5,7 @@ use std::{error::Error as StdError, io, time::Duration};
 use ari_core::{Error, OperationSpec, Source};
 use rustls::AlertDescription;
 
-use crate::{address::Peer, connector::DialError};
+use crate::{address::Peer, connector::DialError, frame::MAX_TEXT};
 
 /// Why a request did not leave.
 #[derive(Debug)]
@@ -18,6 +18,14 @@ pub(crate) enum NotSent {
     Late,
     /// It is no HTTP request.
     Invalid(http::Error),
+    /// There is no WebSocket that it could go over.
+    NoSocket,
+    /// Requests before it were not answered in time.
+    LateTurn,
+    /// So many requests wait already.
+    Crowded(usize),
+    /// As a frame it has so many bytes.
+    TooLarge(usize),
     /// The client is closed.
     Closed,
 }
@@ -34,6 +42,10 @@ pub(crate) enum Failure {
     NotSent(NotSent),
     /// The connection broke, or what came is not HTTP.
     Broken(hyper::Error),
+    /// The WebSocket that it went over was lost.
+    SocketLost,
+    /// The answer, which begins like this, cannot be understood.
+    Garbled(String),
     /// No answer in time.
     TimedOut,
     /// The answer is longer than this.
@@ -78,6 +90,38 @@ impl Failure {
             Self::NotSent(NotSent::Invalid(error)) => {
                 Error::InvalidRequest(format!("{operation} cannot be sent over HTTP: {error}"))
             }
+            Self::NotSent(NotSent::NoSocket) => {
+                let reason = format!("there is no WebSocket to Asterisk at {peer} at present");
+                not_sent(operation, reason, None)
+            }
+            Self::NotSent(NotSent::LateTurn) => {
+                let reason = format!(
+                    "its turn on the WebSocket to Asterisk at {peer} did not come within {timeout:?}"
+                );
+                not_sent(operation, reason, None)
+            }
+            Self::NotSent(NotSent::Crowded(waiting)) => {
+                let reason = format!(
+                    "{waiting} requests wait for the WebSocket to Asterisk at {peer} already"
+                );
+                not_sent(operation, reason, None)
+            }
+            Self::NotSent(NotSent::TooLarge(length)) => Error::InvalidRequest(format!(
+                "{operation} has {length} bytes as a frame, and Asterisk takes {MAX_TEXT}"
+            )),
+            Self::SocketLost => Error::OutcomeUnknown {
+                operation,
+                reason: format!(
+                    "the WebSocket to Asterisk at {peer} was lost before the answer came"
+                ),
+                source: None,
+            },
+            Self::Garbled(sample) => Error::Decode {
+                what: format!("the answer to {operation}"),
+                path: String::new(),
+                sample,
+                source: "it is no RESTResponse with a status and a body that is a string".into(),
+            },
             Self::Broken(error) => {
                 let reason = if error.is_parse() {
                     format!("what Asterisk at {peer} answered is not HTTP")
@@ -206,6 +250,13 @@ impl Trouble {
                 Self::lasting("the URL of ARI cannot be used in an HTTP request").because(error)
             }
             Failure::NotSent(NotSent::Closed) => Self::lasting("the client is closed"),
+            Failure::NotSent(
+                NotSent::NoSocket | NotSent::LateTurn | NotSent::Crowded(_) | NotSent::TooLarge(_),
+            )
+            | Failure::SocketLost => Self::passing(format!(
+                "the WebSocket of Asterisk at {peer} was lost at once: is its URL right?"
+            )),
+            Failure::Garbled(sample) => Self::lasting(format!("{}: it said: {sample}", not_ari())),
             Failure::NotSent(NotSent::Late) | Failure::TimedOut => Self::passing(format!(
                 "no answer from {peer} within {timeout:?}: is Asterisk running there, and its HTTP server reachable?"
             )),

@@ -8,8 +8,10 @@ use tokio::time::Instant;
 
 use crate::{
     address::Peer,
-    error::Trouble,
-    exchange::{Answer, Http},
+    error::{Failure, Trouble},
+    exchange::Answer,
+    frame::ANSWER,
+    link::Link,
 };
 
 /// Who answered.
@@ -23,16 +25,23 @@ pub(crate) struct Greeting {
 
 /// Asks who is there. It does not wait for a connection that calls have taken: they may be waiting for
 /// what this is to restore.
+///
+/// # Cancel safety
+/// Nothing is kept when the future is dropped.
 pub(crate) async fn greet(
-    http: &Http,
+    link: &Link,
     limit: Duration,
     deadline: Instant,
 ) -> Result<Greeting, Trouble> {
     let request = question()
         .ok_or_else(|| Trouble::lasting("GET /asterisk/info is missing from ari-core"))?;
-    let peer = http.pool().peer();
-    match http.exchange(&request, true, deadline).await {
+    let peer = link.peer();
+    match link.exchange(&request, true, deadline).await {
         Ok(answer) => read(peer, &answer),
+        Err(Failure::TimedOut) if link.desk.is_some() => Err(Trouble::passing(format!(
+            "no answer over the WebSocket of {peer} within {limit:?}: does this Asterisk have REST over WebSocket \
+             (20.14, 21.9, 22.4, 23 and later), and does the application's event filter let {ANSWER} pass?"
+        ))),
         Err(failure) => Err(Trouble::failure(peer, failure, limit)),
     }
 }

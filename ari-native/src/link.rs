@@ -2,12 +2,14 @@
 
 use std::{
     ops::Deref,
+    pin::pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
 use ari_core::{
-    ConnectionState, Error, Gap, GapCause, Metadata, Request, Response, Result, local::LocalEvents,
+    Answer, ConnectionState, Error, Gap, GapCause, HttpRequest, Metadata, Request, Response,
+    Result, local::LocalEvents,
 };
 use http::HeaderValue;
 use tokio::{
@@ -20,11 +22,14 @@ use url::Url;
 use crate::{
     address::Peer,
     connector::Dialer,
-    error::Trouble,
-    exchange::Http,
+    desk::Desk,
+    driver::take_in,
+    error::{Failure, NotSent, Trouble},
+    exchange::{Answer as HttpAnswer, Http},
+    frame::guard_filter,
     greeting::{Greeting, greet},
     session::Keepalive,
-    socket::Socket,
+    socket::{Broken, Socket},
 };
 
 /// How long the tasks may take to end in good order.
@@ -51,6 +56,8 @@ pub(crate) struct Limits {
 /// One Asterisk, and how it stands with it.
 pub(crate) struct Link {
     pub(crate) http: Http,
+    /// Where requests wait that go over the event socket; `None`: they go over HTTP.
+    pub(crate) desk: Option<Arc<Desk>>,
     pub(crate) socket: SocketPlan,
     pub(crate) limits: Limits,
     pub(crate) events: LocalEvents,
@@ -67,6 +74,7 @@ impl Link {
     pub(crate) fn new(
         application: Arc<str>,
         http: Http,
+        desk: Option<Arc<Desk>>,
         socket: SocketPlan,
         limits: Limits,
         tracker: TaskTracker,
@@ -79,6 +87,7 @@ impl Link {
         };
         Self {
             http,
+            desk,
             socket,
             limits,
             events: LocalEvents::new(),
@@ -117,13 +126,46 @@ impl Link {
         });
     }
 
-    /// Tries once to connect: asks who is there, then opens the WebSocket.
+    /// Tries once to connect: asks who is there, and opens the WebSocket.
     ///
     /// # Cancel safety
     /// Dropping the future drops the connection.
     pub(crate) async fn attempt(&self) -> Result<(Socket, Greeting), Trouble> {
         let deadline = after(self.limits.connect);
-        let greeting = greet(&self.http, self.limits.connect, deadline).await?;
+        if self.desk.is_some() {
+            let mut socket = self.open(deadline).await?;
+            let greeting = self.greet_over(&mut socket, deadline).await?;
+            return Ok((socket, greeting));
+        }
+        let greeting = greet(self, self.limits.connect, deadline).await?;
+        Ok((self.open(deadline).await?, greeting))
+    }
+
+    /// Asks who is there over the WebSocket; events that come meanwhile are handed on.
+    async fn greet_over(
+        &self,
+        socket: &mut Socket,
+        deadline: Instant,
+    ) -> Result<Greeting, Trouble> {
+        let mut greeting = pin!(greet(self, self.limits.connect, deadline));
+        loop {
+            tokio::select! {
+                biased;
+                greeting = &mut greeting => return greeting,
+                frame = socket.next() => match frame {
+                    Ok(frame) => take_in(self, frame),
+                    Err(Broken(reason)) => {
+                        let peer = self.peer();
+                        let reason = format!("the WebSocket of Asterisk at {peer} was lost at once: {reason}");
+                        return Err(Trouble::passing(reason));
+                    }
+                },
+            }
+        }
+    }
+
+    /// Opens the WebSocket.
+    async fn open(&self, deadline: Instant) -> Result<Socket, Trouble> {
         let SocketPlan {
             dialer,
             peer,
@@ -137,7 +179,28 @@ impl Link {
                 self.limits.connect
             ))
         };
-        Ok((socket.map_err(late)??, greeting))
+        let socket = socket.map_err(late)??;
+        Ok(match &self.desk {
+            Some(desk) => socket.with_requests(desk.open()),
+            None => socket,
+        })
+    }
+
+    /// Sends a request and waits for the answer, over the WebSocket if requests go there. An urgent one does
+    /// not wait for a connection that others have taken.
+    ///
+    /// # Cancel safety
+    /// The operation may still run when the future is dropped.
+    pub(crate) async fn exchange(
+        &self,
+        request: &HttpRequest,
+        urgent: bool,
+        deadline: Instant,
+    ) -> Result<HttpAnswer, Failure> {
+        match &self.desk {
+            Some(desk) => desk.exchange(request, deadline).await,
+            None => self.http.exchange(request, urgent, deadline).await,
+        }
     }
 
     /// Notes that the first connection stands.
@@ -180,17 +243,37 @@ impl Link {
             return Err(Error::Closed);
         }
         let source = self.source(request)?;
-        let http = request.to_http()?;
+        let guarded = match (&self.desk, &self.identity().application) {
+            (Some(_), Some(first)) => guard_filter(request, first)?,
+            _ => None,
+        };
+        let http = guarded.as_ref().unwrap_or(request).to_http()?;
         let limit = request.timeout.unwrap_or(self.limits.request);
         self.events.bind(request);
-        let exchange = self.http.exchange(&http, false, after(limit));
+        let deadline = after(limit);
+        let exchange = async {
+            // Asterisk gives files over HTTP only.
+            if request.operation.answer == Answer::Binary {
+                self.http.exchange(&http, false, deadline).await
+            } else {
+                self.exchange(&http, false, deadline).await
+            }
+        };
         let answer = self
             .closing
             .run_until_cancelled(exchange)
             .await
             .ok_or(Error::Closed)?;
-        let answer =
-            answer.map_err(|failure| failure.into_error(request.operation, self.peer(), limit))?;
+        let answer = match answer {
+            // The socket ends because the client does.
+            Err(Failure::SocketLost | Failure::NotSent(NotSent::NoSocket))
+                if self.closing.is_cancelled() =>
+            {
+                return Err(Error::Closed);
+            }
+            answer => answer
+                .map_err(|failure| failure.into_error(request.operation, self.peer(), limit))?,
+        };
         Ok(Response::new(answer.status, answer.reason, answer.body).from_source(source))
     }
 

@@ -24,6 +24,7 @@ use url::Url;
 use crate::{
     address::Peer,
     connector::{BoxIo, Dialer},
+    desk::Seat,
     error::Trouble,
 };
 
@@ -37,6 +38,8 @@ pub(crate) struct Socket {
     ping: bool,
     /// Something was written that may not be out yet.
     flush: bool,
+    /// Where requests come from that go over it.
+    seat: Option<Seat>,
 }
 
 /// What came.
@@ -85,7 +88,14 @@ impl Socket {
             stream: Box::new(stream),
             ping: false,
             flush: false,
+            seat: None,
         })
+    }
+
+    /// The same with requests that go over it.
+    pub(crate) fn with_requests(mut self, seat: Seat) -> Self {
+        self.seat = Some(seat);
+        self
     }
 
     /// Has a ping sent by the next call of [`next`](Self::next).
@@ -114,6 +124,19 @@ impl Socket {
                 .start_send(Message::Ping(Bytes::new()))
                 .map_err(broken)?;
             (self.ping, self.flush) = (false, true);
+        }
+        if let Some(seat) = &mut self.seat
+            && seat.poll_wants_to_write(context)
+            && Pin::new(&mut *self.stream)
+                .poll_ready(context)
+                .map_err(broken)?
+                .is_ready()
+            && let Some(text) = seat.take()
+        {
+            Pin::new(&mut *self.stream)
+                .start_send(Message::text(text))
+                .map_err(broken)?;
+            self.flush = true;
         }
         if self.flush
             && Pin::new(&mut *self.stream)

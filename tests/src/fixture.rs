@@ -158,7 +158,7 @@ impl Fixture {
                 .as_ref()
                 .unwrap()
                 .client(&fixture.application),
-            (Transport::Native | Transport::Asterisk, Some(link)) => {
+            (Transport::Native | Transport::RestWs | Transport::Asterisk, Some(link)) => {
                 fixture.native(link, real.as_ref()).await
             }
             (Transport::Cluster | Transport::AsteriskCluster, Some(link)) => {
@@ -189,6 +189,11 @@ impl Fixture {
             }
             None => ari_native::builder(format!("http://{address}/ari"))
                 .credentials(Simulated::USER, Simulated::PASSWORD),
+        };
+        let builder = if self.transport == Transport::RestWs {
+            builder.rest_over_websocket()
+        } else {
+            builder
         };
         builder
             .application(&self.application)

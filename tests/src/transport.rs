@@ -9,6 +9,8 @@ pub enum Transport {
     InProcess,
     /// `ari-native` to the simulator, over HTTP and WebSocket.
     Native,
+    /// The same with all requests over the WebSocket.
+    RestWs,
     /// `ari-proxy-client`, a real nats-server, `ari-proxy`, and `ari-native` to the simulator.
     Cluster,
     /// `ari-native` to a real Asterisk.
@@ -19,9 +21,10 @@ pub enum Transport {
 
 impl Transport {
     /// All of them.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::InProcess,
         Self::Native,
+        Self::RestWs,
         Self::Cluster,
         Self::Asterisk,
         Self::AsteriskCluster,
@@ -32,6 +35,7 @@ impl Transport {
         match self {
             Self::InProcess => "in process",
             Self::Native => "native",
+            Self::RestWs => "rest-ws",
             Self::Cluster => "cluster",
             Self::Asterisk => "asterisk",
             Self::AsteriskCluster => "asterisk+cluster",

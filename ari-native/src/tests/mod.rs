@@ -5,6 +5,7 @@ mod closing;
 mod connecting;
 mod environment;
 mod events;
+mod rest;
 mod server;
 mod tls;
 

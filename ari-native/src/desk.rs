@@ -1,0 +1,290 @@
+//! Requests that go over the event socket, one at a time.
+
+use std::{
+    collections::VecDeque,
+    pin::Pin,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    task::Context,
+    time::Duration,
+};
+
+use ari_core::{HttpRequest, sample};
+use futures::task::AtomicWaker;
+use tokio::{
+    sync::oneshot,
+    time::{Instant, Sleep, sleep_until, timeout_at},
+};
+
+use crate::{
+    error::{Failure, NotSent},
+    exchange::Answer,
+    frame,
+};
+
+/// How many requests may wait for their turn.
+const MAX_WAITING: usize = 1024;
+
+/// How long the answer to a request that was given up holds up the next one, at most.
+const GIVEN_UP: Duration = Duration::from_secs(10);
+
+/// Where requests wait until the socket takes them, and for their answers.
+///
+/// Asterisk does the requests of a socket one after the other. The next one is written when the one before
+/// was answered, or its deadline has passed, so that it is known of each whether it was sent. The socket's
+/// task sees to that: a caller may stop polling without going away.
+#[derive(Debug)]
+pub(crate) struct Desk {
+    state: Mutex<State>,
+    /// The task that has the socket.
+    writer: AtomicWaker,
+    max_answer: usize,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// Transaction ids of this client so far.
+    transactions: u64,
+    /// Sockets so far.
+    seats: u64,
+    /// The last of them is open.
+    is_open: bool,
+    waiting: VecDeque<Entry>,
+    under_way: Option<Entry>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    transaction: u64,
+    text: String,
+    deadline: Instant,
+    reply: oneshot::Sender<Result<Answer, Failure>>,
+}
+
+/// The socket's side of a desk. When it is dropped the socket is gone.
+#[derive(Debug)]
+pub(crate) struct Seat {
+    desk: Arc<Desk>,
+    number: u64,
+    /// The deadline of the request that is under way.
+    timer: Option<Pin<Box<Sleep>>>,
+}
+
+/// Takes the request of a caller who went away off the desk.
+struct Ticket<'a> {
+    desk: &'a Desk,
+    transaction: u64,
+}
+
+impl Desk {
+    pub(crate) fn new(max_answer: usize) -> Arc<Self> {
+        Arc::new(Self {
+            state: Mutex::default(),
+            writer: AtomicWaker::new(),
+            max_answer,
+        })
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Sends a request when its turn has come, and waits for the answer.
+    ///
+    /// It is sent at most once. The deadline holds for the wait for its turn, too.
+    ///
+    /// # Cancel safety
+    /// A request that was not written is not sent any more; any other one may still run.
+    pub(crate) async fn exchange(
+        &self,
+        request: &HttpRequest,
+        deadline: Instant,
+    ) -> Result<Answer, Failure> {
+        let (reply, answer) = oneshot::channel();
+        let ticket = self.enter(request, deadline, reply)?;
+        self.writer.wake();
+        match timeout_at(deadline, answer).await {
+            Ok(Ok(answer)) => answer,
+            Ok(Err(_)) => Err(NotSent::NoSocket.into()),
+            Err(_) if ticket.is_waiting() => Err(NotSent::LateTurn.into()),
+            Err(_) => Err(Failure::TimedOut),
+        }
+    }
+
+    fn enter(
+        &self,
+        request: &HttpRequest,
+        deadline: Instant,
+        reply: oneshot::Sender<Result<Answer, Failure>>,
+    ) -> Result<Ticket<'_>, NotSent> {
+        let mut state = self.state();
+        if !state.is_open {
+            return Err(NotSent::NoSocket);
+        }
+        if state.waiting.len() >= MAX_WAITING {
+            return Err(NotSent::Crowded(MAX_WAITING));
+        }
+        state.transactions += 1;
+        let transaction = state.transactions;
+        state.waiting.push_back(Entry {
+            transaction,
+            text: frame::request(transaction, request)?,
+            deadline,
+            reply,
+        });
+        Ok(Ticket {
+            desk: self,
+            transaction,
+        })
+    }
+
+    /// Hands an answer to whom it is for. What is for nobody, or comes a second time, is dropped.
+    pub(crate) fn answer(&self, text: &[u8]) {
+        let Some((transaction, answer)) = frame::answer(text) else {
+            tracing::warn!(
+                said = sample(text),
+                "an answer over the WebSocket that names no request of this client"
+            );
+            return;
+        };
+        let mine = |entry: &mut Entry| entry.transaction == transaction;
+        let Some(entry) = self.state().under_way.take_if(mine) else {
+            tracing::warn!(
+                transaction,
+                "an answer over the WebSocket for which nobody waits"
+            );
+            return;
+        };
+        let answer = match answer {
+            None => Err(Failure::Garbled(sample(text))),
+            Some(answer) if answer.body.len() > self.max_answer => {
+                Err(Failure::TooLong(self.max_answer))
+            }
+            Some(answer) => Ok(answer),
+        };
+        entry.end(answer);
+        self.writer.wake();
+    }
+
+    /// Takes the place of the socket that was open before, if there is one.
+    pub(crate) fn open(self: &Arc<Self>) -> Seat {
+        let mut state = self.state();
+        let ended = state.lose();
+        state.seats += 1;
+        state.is_open = true;
+        let number = state.seats;
+        drop(state);
+        fail(ended);
+        Seat {
+            desk: Arc::clone(self),
+            number,
+            timer: None,
+        }
+    }
+}
+
+impl State {
+    /// Takes everything that the socket, which is lost, was to carry.
+    fn lose(&mut self) -> (Option<Entry>, VecDeque<Entry>) {
+        self.is_open = false;
+        (self.under_way.take(), std::mem::take(&mut self.waiting))
+    }
+
+    /// Ends what is overdue; gives the deadline of what is under way.
+    fn expire(&mut self, now: Instant) -> Option<Instant> {
+        if let Some(entry) = self.under_way.take_if(|entry| entry.deadline <= now) {
+            entry.end(Err(Failure::TimedOut));
+        }
+        while let Some(entry) = self.waiting.pop_front_if(|entry| entry.deadline <= now) {
+            entry.end(Err(NotSent::LateTurn.into()));
+        }
+        self.under_way.as_ref().map(|entry| entry.deadline)
+    }
+}
+
+fn fail((under_way, waiting): (Option<Entry>, VecDeque<Entry>)) {
+    if let Some(entry) = under_way {
+        entry.end(Err(Failure::SocketLost));
+    }
+    for entry in waiting {
+        entry.end(Err(NotSent::NoSocket.into()));
+    }
+}
+
+impl Entry {
+    fn end(self, answer: Result<Answer, Failure>) {
+        // Whoever has stopped waiting does not want it.
+        let _ = self.reply.send(answer);
+    }
+}
+
+impl Seat {
+    /// Says whether there is something to write; has the task woken when this changes.
+    pub(crate) fn poll_wants_to_write(&mut self, context: &mut Context<'_>) -> bool {
+        loop {
+            self.desk.writer.register(context.waker());
+            let mut state = self.desk.state();
+            let Some(deadline) = state.expire(Instant::now()) else {
+                self.timer = None;
+                return !state.waiting.is_empty();
+            };
+            drop(state);
+            let timer = match &mut self.timer {
+                Some(timer) if timer.deadline() == deadline => timer,
+                timer => timer.insert(Box::pin(sleep_until(deadline))),
+            };
+            if timer.as_mut().poll(context).is_pending() {
+                return false;
+            }
+        }
+    }
+
+    /// Takes what is to be written; from now on it counts as sent.
+    pub(crate) fn take(&self) -> Option<String> {
+        let mut state = self.desk.state();
+        let mut entry = state.waiting.pop_front()?;
+        let text = std::mem::take(&mut entry.text);
+        state.under_way = Some(entry);
+        Some(text)
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        let mut state = self.desk.state();
+        if state.seats == self.number {
+            let ended = state.lose();
+            drop(state);
+            fail(ended);
+        }
+    }
+}
+
+impl Ticket<'_> {
+    /// Whether the request still waits for its turn; then it is not sent any more.
+    fn is_waiting(&self) -> bool {
+        let mut state = self.desk.state();
+        let place = state
+            .waiting
+            .iter()
+            .position(|entry| entry.transaction == self.transaction);
+        place
+            .and_then(|place| state.waiting.remove(place))
+            .is_some()
+    }
+}
+
+impl Drop for Ticket<'_> {
+    fn drop(&mut self) {
+        if self.is_waiting() {
+            return;
+        }
+        let mut state = self.desk.state();
+        if let Some(entry) = &mut state.under_way
+            && entry.transaction == self.transaction
+        {
+            entry.deadline = entry.deadline.min(Instant::now() + GIVEN_UP);
+            drop(state);
+            self.desk.writer.wake();
+        }
+    }
+}

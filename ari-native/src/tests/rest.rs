@@ -1,0 +1,412 @@
+//! Requests over the event socket.
+
+use std::time::Duration;
+
+use ari_core::{Ari, ConnectionState, Error, Operation};
+use futures::{FutureExt, SinkExt, StreamExt};
+use serde_json::{Value, json};
+use tokio::time::Instant;
+use tokio_tungstenite::tungstenite::Message;
+
+use super::{
+    next,
+    server::{Reply, Server, ServerSocket},
+    to, until,
+};
+
+/// The server's side of the socket.
+struct Far(ServerSocket);
+
+impl Far {
+    /// The next request.
+    async fn asked(&mut self) -> Value {
+        loop {
+            match self.0.next().await.unwrap().unwrap() {
+                Message::Text(text) => {
+                    let request: Value = serde_json::from_str(&text).unwrap();
+                    assert_eq!(request["type"], "RESTRequest");
+                    return request;
+                }
+                Message::Ping(_) => {}
+                other => panic!("{other:?} instead of a request"),
+            }
+        }
+    }
+
+    async fn say(&mut self, text: impl Into<String>) {
+        self.0.send(Message::text(text.into())).await.unwrap();
+    }
+
+    async fn answer(&mut self, request: &Value, status: u16, body: &str) {
+        let mut answer = json!({
+            "type": "RESTResponse",
+            "transaction_id": request["transaction_id"],
+            "request_id": request["request_id"],
+            "status_code": status,
+            "reason_phrase": "Reason",
+            "uri": request["uri"],
+            "application": "demo",
+        });
+        if !body.is_empty() {
+            answer["content_type"] = json!("application/json");
+            answer["message_body"] = json!(body);
+        }
+        self.say(answer.to_string()).await;
+    }
+
+    /// Answers the question who is there.
+    async fn greet(&mut self) {
+        let asked = self.asked().await;
+        assert_eq!(
+            (&asked["method"], &asked["uri"]),
+            (&json!("GET"), &json!("asterisk/info"))
+        );
+        let info = r#"{"system":{"version":"22.10.1","entity_id":"02:00:00:00:00:01"}}"#;
+        self.answer(&asked, 200, info).await;
+    }
+
+    /// Takes a request and answers it.
+    async fn serve(&mut self, status: u16, body: &str) -> Value {
+        let asked = self.asked().await;
+        self.answer(&asked, status, body).await;
+        asked
+    }
+
+    /// Whether nothing was asked; everything that was written has come by now.
+    async fn is_idle(&mut self) -> bool {
+        for _ in 0..100 {
+            tokio::task::yield_now().await;
+        }
+        self.0.next().now_or_never().is_none()
+    }
+}
+
+async fn connected() -> (Ari, Server, Far) {
+    let mut server = Server::new();
+    let connecting = to(&server).rest_over_websocket().connect();
+    let greeting = async {
+        let mut far = Far(server.socket().await);
+        far.greet().await;
+        far
+    };
+    let (ari, far) = tokio::join!(connecting, greeting);
+    (ari.unwrap(), server, far)
+}
+
+#[tokio::test(start_paused = true)]
+async fn everything_goes_over_one_socket() {
+    let (ari, server, mut far) = connected().await;
+    assert_eq!(server.dialed(), 1);
+    assert_eq!(
+        ari.identity().asterisk_id.as_deref(),
+        Some("02:00:00:00:00:01")
+    );
+    let channel = ari.channels().handle("c/1");
+    let (answered, asked) = tokio::join!(channel.answer().into_future(), far.serve(204, ""));
+    answered.unwrap();
+    assert_eq!(asked["method"], "POST");
+    assert_eq!(asked["uri"], "channels/c%2F1/answer");
+
+    let play = channel.set_variable("A", "b c");
+    let (set, asked) = tokio::join!(play.into_future(), far.serve(204, ""));
+    set.unwrap();
+    assert_eq!(
+        asked["uri"],
+        "channels/c%2F1/variable?variable=A&value=b%20c"
+    );
+
+    let refusal = r#"{"message":"Channel not found"}"#;
+    let (refused, _) = tokio::join!(channel.answer().into_future(), far.serve(404, refusal));
+    assert_eq!(
+        refused.unwrap_err().to_string(),
+        "POST /channels/{channelId}/answer was refused: 404 Reason: Channel not found"
+    );
+    assert_eq!(server.dialed(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_event_may_come_before_the_answer_or_after_it() {
+    let (ari, _server, mut far) = connected().await;
+    let mut events = ari.events().await.unwrap();
+    let channel = ari.channels().handle("c1");
+    let script = async {
+        let asked = far.asked().await;
+        far.say(r#"{"type":"Before","application":"demo"}"#).await;
+        far.answer(&asked, 204, "").await;
+        far.say(r#"{"type":"After","application":"demo"}"#).await;
+    };
+    let (answered, ()) = tokio::join!(channel.answer().into_future(), script);
+    answered.unwrap();
+    assert_eq!(next(&mut events).await, "Before");
+    assert_eq!(next(&mut events).await, "After");
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_request_at_a_time_in_order_each_with_its_deadline() {
+    let (ari, _server, mut far) = connected().await;
+    let calls = ["a", "b", "c"].map(|id| ari.channels().handle(id).answer().into_future());
+    let [mut a, mut b, mut c] = calls;
+    for call in [&mut a, &mut b, &mut c] {
+        assert!(call.now_or_never().is_none());
+    }
+    let first = far.asked().await;
+    assert_eq!(first["uri"], "channels/a/answer");
+    assert!(far.is_idle().await, "the others wait for their turn");
+    let hasty = ari.channels().handle("d").answer();
+    let start = Instant::now();
+    let error = hasty
+        .timeout_after(Duration::from_secs(2))
+        .await
+        .unwrap_err();
+    assert_eq!(start.elapsed().as_secs(), 2);
+    assert!(matches!(error, Error::NotSent { .. }), "{error}");
+    assert!(
+        error.to_string().contains("its turn on the WebSocket"),
+        "{error}"
+    );
+    // What nobody waits for any more is not sent.
+    drop(b);
+    far.answer(&first, 204, "").await;
+    let (last, asked) = tokio::join!(c, far.serve(204, ""));
+    last.unwrap();
+    assert_eq!(asked["uri"], "channels/c/answer");
+    assert!(far.is_idle().await);
+    a.await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_caller_who_stops_polling_or_goes_away_holds_nobody_up() {
+    let (ari, _server, mut far) = connected().await;
+    let answer = |id: &str| ari.channels().handle(id).answer().into_future();
+    let mut unpolled = answer("a");
+    assert!((&mut unpolled).now_or_never().is_none());
+    far.serve(204, "").await;
+    let (next, _) = tokio::join!(answer("b"), far.serve(204, ""));
+    next.unwrap();
+    unpolled.await.unwrap();
+
+    let mut dropped = answer("c");
+    assert!((&mut dropped).now_or_never().is_none());
+    far.asked().await;
+    drop(dropped);
+    let start = Instant::now();
+    let patient = ari.channels().handle("d").answer();
+    let patient = patient.timeout_after(Duration::from_mins(1));
+    let (next, asked) = tokio::join!(patient.into_future(), far.serve(204, ""));
+    next.unwrap();
+    assert_eq!(asked["uri"], "channels/d/answer");
+    assert_eq!(start.elapsed().as_secs(), 10, "its answer was waited for");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_queue_is_bounded() {
+    let (ari, _server, mut far) = connected().await;
+    let answer = || ari.channels().handle("a").answer().into_future();
+    let mut first = answer();
+    assert!((&mut first).now_or_never().is_none());
+    far.asked().await;
+    let mut waiting: Vec<_> = (0..1024).map(|_| answer()).collect();
+    for call in &mut waiting {
+        assert!(call.now_or_never().is_none());
+    }
+    let error = answer().await.unwrap_err();
+    assert!(matches!(error, Error::NotSent { .. }), "{error}");
+    assert!(error.to_string().contains("1024 requests wait"), "{error}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_does_not_come_holds_the_others_up_until_its_deadline() {
+    let (ari, _server, mut far) = connected().await;
+    let channel = ari.channels().handle("c1");
+    let slow = channel.answer().timeout_after(Duration::from_secs(3));
+    let (error, asked) = tokio::join!(slow.into_future(), far.asked());
+    assert!(matches!(error, Err(Error::TimedOut { after, .. }) if after.as_secs() == 3));
+    let script = async {
+        let other = far.asked().await;
+        // It comes late, and is an answer to nothing else.
+        far.answer(&asked, 500, "").await;
+        far.answer(&other, 204, "").await;
+    };
+    let (answered, ()) = tokio::join!(channel.answer().into_future(), script);
+    answered.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn answers_that_are_wrong_hurt_nobody_else() {
+    let (ari, _server, mut far) = connected().await;
+    let mut events = ari.events().await.unwrap();
+    let channel = ari.channels().handle("c1");
+    let id = |asked: &Value| asked["transaction_id"].as_str().unwrap().to_owned();
+    for garbled in [
+        r#""status_code":"204""#,
+        r#""status_code":null"#,
+        r#""status_code":200,"message_body":{"id":"c1"}"#,
+        r#""status_code":70000"#,
+    ] {
+        let script = async {
+            let id = id(&far.asked().await);
+            for nobodys in [
+                r#"{"type":"RESTResponse"}"#.to_owned(),
+                r#"{"type":"RESTResponse","transaction_id":"","status_code":400}"#.to_owned(),
+                r#"{"type":"RESTResponse","transaction_id":[1],"status_code":204}"#.to_owned(),
+                format!(r#"{{"type":"RESTResponse","transaction_id":"{id}0","status_code":204}}"#),
+            ] {
+                far.say(nobodys).await;
+            }
+            far.say(format!(
+                r#"{{"type":"RESTResponse","transaction_id":"{id}",{garbled}}}"#
+            ))
+            .await;
+        };
+        let (error, ()) = tokio::join!(channel.answer().into_future(), script);
+        let error = error.unwrap_err();
+        assert!(matches!(error, Error::Decode { .. }), "{garbled}: {error}");
+        assert!(
+            error
+                .to_string()
+                .contains("answer to POST /channels/{channelId}/answer"),
+            "{error}"
+        );
+    }
+    let script = async {
+        let asked = far.asked().await;
+        for _ in 0..3 {
+            far.answer(&asked, 204, "").await;
+        }
+        let length = 1 << 20;
+        far.say(format!(
+            r#"{{"type":"RESTResponse","uri":"{}"}}"#,
+            "x".repeat(length)
+        ))
+        .await;
+        far.say("{\"type\":\"RESTResponse\",").await;
+        far.say(r#"{"type":"Next","application":"demo"}"#).await;
+    };
+    let (answered, ()) = tokio::join!(channel.answer().into_future(), script);
+    answered.unwrap();
+    assert_eq!(next(&mut events).await, "Gap Undecodable Some(1)");
+    assert_eq!(next(&mut events).await, "Next");
+    let (answered, _) = tokio::join!(channel.answer().into_future(), far.serve(204, ""));
+    answered.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lost_socket_tells_what_was_sent_from_what_was_not() {
+    let (ari, mut server, mut far) = connected().await;
+    let mut events = ari.events().await.unwrap();
+    let mut sent = ari.channels().handle("a").answer().into_future();
+    let mut waits = ari.channels().handle("b").answer().into_future();
+    assert!((&mut sent).now_or_never().is_none());
+    assert!((&mut waits).now_or_never().is_none());
+    far.asked().await;
+    drop(far);
+    let error = sent.await.unwrap_err();
+    assert!(matches!(error, Error::OutcomeUnknown { .. }), "{error}");
+    assert!(
+        error.to_string().contains("Asterisk at pbx:8088 was lost"),
+        "{error}"
+    );
+    let error = waits.await.unwrap_err();
+    assert!(matches!(error, Error::NotSent { .. }), "{error}");
+    assert_eq!(ari.state(), ConnectionState::Connecting);
+    let error = ari.channels().list().await.unwrap_err();
+    assert!(matches!(error, Error::NotSent { .. }), "{error}");
+
+    let mut far = Far(server.socket().await);
+    far.say(r#"{"type":"Early","application":"demo"}"#).await;
+    far.greet().await;
+    assert_eq!(next(&mut events).await, "Gap Reconnected None");
+    assert_eq!(next(&mut events).await, "Early");
+    assert_eq!(next(&mut events).await, "Resynced");
+    let (listed, _) = tokio::join!(ari.channels().list().into_future(), far.serve(200, "[]"));
+    listed.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_attempt_that_fails_is_followed_by_another() {
+    let (ari, mut server, far) = connected().await;
+    drop(far);
+    // Lost before it answers, then never answering, then another word than its name.
+    drop(server.socket().await);
+    let mut far = Far(server.socket().await);
+    far.asked().await;
+    let mut far = Far(server.socket().await);
+    far.serve(503, "").await;
+    let mut far = Far(server.socket().await);
+    far.greet().await;
+    until("it is connected", || {
+        ari.state() == ConnectionState::Connected
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_keeps_answers_away_is_found() {
+    let (ari, _server, mut far) = connected().await;
+    let filter = |types: Value| ari.applications().filter("demo").filter(types);
+    let hides = json!({"disallowed": [{"type": "RESTResponse"}]});
+    let error = filter(hides).await.unwrap_err();
+    assert!(matches!(error, Error::InvalidRequest(_)), "{error}");
+    let body = r#"{"name":"demo","channel_ids":[],"bridge_ids":[],"endpoint_ids":[],"device_names":[],
+        "events_allowed":[],"events_disallowed":[]}"#;
+    let some = json!({"allowed": [{"type": "StasisStart"}]});
+    let (done, asked) = tokio::join!(filter(some).into_future(), far.serve(200, body));
+    done.unwrap();
+    let sent: Value = serde_json::from_str(asked["message_body"].as_str().unwrap()).unwrap();
+    assert_eq!(
+        sent,
+        json!({"allowed": [{"type": "StasisStart"}, {"type": "RESTResponse"}]})
+    );
+
+    let mut server = Server::new();
+    let (failed, _far) = tokio::join!(to(&server).rest_over_websocket().connect(), server.socket());
+    let error = failed.unwrap_err();
+    assert!(
+        error.to_string().contains("let RESTResponse pass?"),
+        "{error}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn files_come_over_http() {
+    let (ari, server, mut far) = connected().await;
+    let path = "GET /recordings/stored/r1/file";
+    server.on(path, Reply::Answer("200 OK", "RIFF"));
+    let file = ari.recordings().get_stored_file("r1").await.unwrap();
+    assert_eq!(&*file, b"RIFF");
+    assert_eq!(server.seen().len(), 1);
+    assert!(far.is_idle().await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_no_frame_can_carry_is_not_sent() {
+    let (ari, _server, mut far) = connected().await;
+    let channel = ari.channels().handle("c1");
+    let error = channel
+        .set_variable("A", "x".repeat(70_000))
+        .await
+        .unwrap_err();
+    assert!(matches!(error, Error::InvalidRequest(_)), "{error}");
+    assert!(
+        error.to_string().contains("Asterisk takes 65527"),
+        "{error}"
+    );
+    assert!(far.is_idle().await);
+    let (answered, _) = tokio::join!(channel.answer().into_future(), far.serve(204, ""));
+    answered.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn closing_ends_requests_under_way() {
+    let (ari, _server, mut far) = connected().await;
+    let mut sent = ari.channels().handle("a").answer().into_future();
+    let mut waits = ari.channels().handle("b").answer().into_future();
+    assert!((&mut sent).now_or_never().is_none());
+    assert!((&mut waits).now_or_never().is_none());
+    far.asked().await;
+    let goodbye = async { while far.0.next().await.is_some() {} };
+    let (closed, ()) = tokio::join!(ari.close(), goodbye);
+    closed.unwrap();
+    assert!(matches!(sent.await, Err(Error::Closed)));
+    assert!(matches!(waits.await, Err(Error::Closed)));
+}
