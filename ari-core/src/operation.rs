@@ -75,6 +75,8 @@ pub struct ParameterSpec {
     pub value: ParameterType,
     /// Whether a request without it is refused.
     pub required: bool,
+    /// Whether Asterisk crashes on a request without it, which is therefore not sent.
+    pub vital: bool,
     /// First release of each branch of Asterisk that has it; empty: as old as its operation.
     pub since: &'static [&'static str],
 }

@@ -9,7 +9,9 @@
 //! # Errors
 //! Awaiting a builder gives every [`Error`](crate::Error) that a request can end in. A refusal is
 //! [`Error::Refused`](crate::Error::Refused); the docs of each builder name the statuses it is known to
-//! have.
+//! have. What came with a later Asterisk than the one that is asked is
+//! [`Error::Unsupported`](crate::Error::Unsupported), and is not sent, where the version is known: over
+//! one connection it is, through a cluster it is left to the proxy.
 //!
 //! # Cancel safety
 //! Dropping the future gives up the wait for the answer; the operation may still run. What creates

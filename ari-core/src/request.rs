@@ -183,15 +183,23 @@ impl Request {
     /// for Asterisk goes into the JSON body, which may carry every query parameter.
     ///
     /// # Errors
-    /// A parameter of the path is missing or empty, or the operation is the event socket, which is no
-    /// request.
+    /// A parameter is missing without which Asterisk crashes, one of the path is missing or empty, or the
+    /// operation is the event socket, which is no request.
     pub fn to_http(&self) -> Result<HttpRequest> {
         if self.operation.answer == Answer::Events {
             return Err(Error::Unsupported {
                 operation: self.operation.to_string(),
                 reason: "it is a WebSocket, which every client has already: see Ari::events()"
                     .to_owned(),
+                since: &[],
             });
+        }
+        let mut vital = self.operation.parameters.iter().filter(|spec| spec.vital);
+        if let Some(missing) = vital.find(|spec| self.parameters.text(spec.name).is_none()) {
+            let (operation, name) = (self.operation, missing.name);
+            return Err(Error::InvalidRequest(format!(
+                "{operation} needs {name}: without it, Asterisk crashes"
+            )));
         }
         let mut body = Map::new();
         let mut whole_body = None;

@@ -589,7 +589,9 @@ pub static SET_BRIDGE_VAR: OperationSpec = OperationSpec {
     path: "/bridges/{bridgeId}/variable",
     parameters: &[
         ParameterSpec::path("bridgeId"),
-        ParameterSpec::query("variable", ParameterType::Text).required(),
+        ParameterSpec::query("variable", ParameterType::Text)
+            .required()
+            .vital(),
         ParameterSpec::query("value", ParameterType::Text),
         ParameterSpec::query("report_events", ParameterType::Boolean),
     ],
@@ -1216,8 +1218,12 @@ pub static RECORD: OperationSpec = OperationSpec {
     path: "/bridges/{bridgeId}/record",
     parameters: &[
         ParameterSpec::path("bridgeId"),
-        ParameterSpec::query("name", ParameterType::Text).required(),
-        ParameterSpec::query("format", ParameterType::Text).required(),
+        ParameterSpec::query("name", ParameterType::Text)
+            .required()
+            .vital(),
+        ParameterSpec::query("format", ParameterType::Text)
+            .required()
+            .vital(),
         ParameterSpec::query("recorder_format", ParameterType::Text)
             .since(&["20.17.0", "22.7.0", "23.1.0"]),
         ParameterSpec::query("maxDurationSeconds", ParameterType::Integer),

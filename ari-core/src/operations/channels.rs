@@ -1046,7 +1046,9 @@ pub static MOVE: OperationSpec = OperationSpec {
     path: "/channels/{channelId}/move",
     parameters: &[
         ParameterSpec::path("channelId"),
-        ParameterSpec::query("app", ParameterType::Text).required(),
+        ParameterSpec::query("app", ParameterType::Text)
+            .required()
+            .vital(),
         ParameterSpec::query("appArgs", ParameterType::Text),
     ],
     answer: operation::Answer::Nothing,

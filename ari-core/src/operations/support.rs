@@ -74,6 +74,7 @@ impl ParameterSpec {
             location,
             value,
             required: false,
+            vital: false,
             since: &[],
         }
     }
@@ -96,6 +97,11 @@ impl ParameterSpec {
 
     pub(super) const fn required(mut self) -> Self {
         self.required = true;
+        self
+    }
+
+    pub(super) const fn vital(mut self) -> Self {
+        self.vital = true;
         self
     }
 

@@ -1,5 +1,9 @@
 //! What the builders send.
 
+mod captured;
+mod driver;
+mod said;
+
 use std::time::Duration;
 
 use serde_json::{Value, json};

@@ -1,6 +1,7 @@
 //! Generates `operations.rs` and `operations/*.rs`.
 
 mod builder;
+mod driver;
 mod resource;
 mod statics;
 
@@ -28,6 +29,7 @@ pub(super) fn generate(spec: &Spec) -> Result<Vec<(String, String)>> {
         let _ = writeln!(reexports, "{module}::{},", resource::name(spec, resource)?);
         files.push((format!("operations/{module}.rs"), file(spec, resource)?));
     }
+    files.push(driver::file(spec)?);
     files.push((
         "operations.rs".to_owned(),
         format!("{HEAD}\n{modules}mod filter;\nmod list;\nmod support;\n#[cfg(test)]\nmod tests;\nmod values;\n\npub use self::{{{reexports} list::TextList, values::*}};\n"),
@@ -44,7 +46,9 @@ const HEAD: &str = "//! The operations of ARI, as builders that are awaited.
 //! # Errors
 //! Awaiting a builder gives every [`Error`](crate::Error) that a request can end in. A refusal is
 //! [`Error::Refused`](crate::Error::Refused); the docs of each builder name the statuses it is known to
-//! have.
+//! have. What came with a later Asterisk than the one that is asked is
+//! [`Error::Unsupported`](crate::Error::Unsupported), and is not sent, where the version is known: over
+//! one connection it is, through a cluster it is left to the proxy.
 //!
 //! # Cancel safety
 //! Dropping the future gives up the wait for the answer; the operation may still run. What creates

@@ -153,6 +153,8 @@ pub(super) struct OperationOverlay {
     #[serde(default)]
     pub(super) arguments: Vec<String>,
     #[serde(default)]
+    pub(super) vital: Vec<String>,
+    #[serde(default)]
     pub(super) preset: BTreeMap<String, String>,
     name: Option<String>,
     method: Option<String>,

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use anyhow::Result;
 
 use crate::codegen::{
-    spec::{Operation, Parameter, Spec},
+    spec::{Operation, OperationOverlay, Parameter, Spec},
     text,
 };
 
@@ -30,11 +30,7 @@ pub(super) fn declare(spec: &Spec, operation: &Operation) -> Result<String> {
     );
     source.push_str("parameters: &[\n");
     for parameter in &operation.params {
-        let _ = writeln!(
-            source,
-            "{},",
-            declare_parameter(overlay.whole.as_deref(), parameter)
-        );
+        let _ = writeln!(source, "{},", declare_parameter(overlay, parameter));
     }
     let _ = writeln!(source, "],\nanswer: {},", answer(operation));
     match &overlay.creates {
@@ -90,7 +86,8 @@ fn answer(operation: &Operation) -> String {
     }
 }
 
-fn declare_parameter(whole: Option<&str>, parameter: &Parameter) -> String {
+fn declare_parameter(overlay: &OperationOverlay, parameter: &Parameter) -> String {
+    let whole = overlay.whole.as_deref();
     let location = match parameter.location.as_str() {
         "path" => "path",
         "query" => "query",
@@ -113,6 +110,9 @@ fn declare_parameter(whole: Option<&str>, parameter: &Parameter) -> String {
     };
     if parameter.required && location != "path" {
         source.push_str(".required()");
+    }
+    if overlay.vital.contains(&parameter.name) {
+        source.push_str(".vital()");
     }
     let since = parameter.since();
     if !since.is_empty() {
