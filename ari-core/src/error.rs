@@ -76,6 +76,9 @@ pub enum Error {
         operation: String,
         /// Why, and since when it is.
         reason: String,
+        /// First release of each branch of Asterisk that has it; empty where the version is not the
+        /// reason, or is not known here.
+        since: &'static [&'static str],
     },
     /// A request that cannot be right.
     #[error("invalid request: {0}")]

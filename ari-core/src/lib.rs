@@ -28,6 +28,7 @@ pub mod subject;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 mod timestamp;
+mod version;
 
 pub use self::{
     ari::Ari,
@@ -51,4 +52,5 @@ pub use self::{
     router::{End, Gap, GapCause},
     stream::{Events, IgnoringGaps, StreamItem, Typed, View},
     timestamp::{ParseTimestampError, Timestamp},
+    version::Version,
 };

@@ -198,7 +198,7 @@ impl Request {
         if let Some(missing) = vital.find(|spec| self.parameters.text(spec.name).is_none()) {
             let (operation, name) = (self.operation, missing.name);
             return Err(Error::InvalidRequest(format!(
-                "{operation} needs {name}: without it, Asterisk crashes"
+                "{operation} needs a value for {name}: without it, Asterisk crashes"
             )));
         }
         let mut body = Map::new();

@@ -9,7 +9,7 @@ use std::{
 
 use ari_core::{
     Answer, ConnectionState, Error, Gap, GapCause, HttpRequest, Metadata, Request, Response,
-    Result, local::LocalEvents,
+    Result, Version, local::LocalEvents,
 };
 use http::HeaderValue;
 use tokio::{
@@ -67,6 +67,8 @@ pub(crate) struct Link {
     /// Ends everything at once.
     pub(crate) kill: CancellationToken,
     identity: Mutex<Metadata>,
+    /// That of the Asterisk that answered last; unknown where it is no release.
+    version: Mutex<Option<Version>>,
     state: watch::Sender<ConnectionState>,
 }
 
@@ -95,6 +97,7 @@ impl Link {
             closing: CancellationToken::new(),
             kill,
             identity: Mutex::new(identity),
+            version: Mutex::default(),
             state: watch::Sender::new(ConnectionState::Connecting),
         }
     }
@@ -109,6 +112,20 @@ impl Link {
 
     fn lock_identity(&self) -> MutexGuard<'_, Metadata> {
         self.identity.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The version of the Asterisk, if it is a release.
+    pub(crate) fn version(&self) -> Option<Version> {
+        *self.lock_version()
+    }
+
+    fn lock_version(&self) -> MutexGuard<'_, Option<Version>> {
+        self.version.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes which version answers.
+    fn learn_version(&self, greeting: &Greeting) {
+        *self.lock_version() = greeting.version.as_deref().and_then(Version::parse);
     }
 
     pub(crate) fn state(&self) -> ConnectionState {
@@ -208,6 +225,7 @@ impl Link {
         self.lock_identity()
             .asterisk_id
             .clone_from(&greeting.asterisk_id);
+        self.learn_version(greeting);
         self.set_state(ConnectionState::Connected);
         let (asterisk_id, version) = (greeting.asterisk_id.as_deref(), greeting.version.as_deref());
         tracing::info!(asterisk = %self.peer(), asterisk_id, version, "connected");
@@ -228,6 +246,7 @@ impl Link {
             &mut self.lock_identity().asterisk_id,
             greeting.asterisk_id.clone(),
         );
+        self.learn_version(greeting);
         if before != greeting.asterisk_id {
             let (before, now) = (before.as_deref(), greeting.asterisk_id.as_deref());
             tracing::warn!(asterisk = %self.peer(), before, now, "another Asterisk answers at this address");
@@ -243,6 +262,9 @@ impl Link {
             return Err(Error::Closed);
         }
         let source = self.source(request)?;
+        if let Some(version) = self.version() {
+            version.check(request)?;
+        }
         let guarded = match (&self.desk, &self.identity().application) {
             (Some(_), Some(first)) => guard_filter(request, first)?,
             _ => None,

@@ -79,7 +79,11 @@ impl From<Unencodable> for Error {
         let reason = error.to_string();
         match error {
             Unencodable::Operation { operation } | Unencodable::Parameter { operation, .. } => {
-                Self::Unsupported { operation, reason }
+                Self::Unsupported {
+                    operation,
+                    reason,
+                    since: &[],
+                }
             }
             Unencodable::Missing { .. } => Self::InvalidRequest(reason),
             Unencodable::Target(name) => Self::InvalidName(name),

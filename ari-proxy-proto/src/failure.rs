@@ -136,6 +136,7 @@ pub(crate) fn interpret(
         return Err(Error::Unsupported {
             operation: operation(),
             reason,
+            since: &[],
         });
     }
     if let Some((_, cause)) = text.split_once(NO_ANSWER) {

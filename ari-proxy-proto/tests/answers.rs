@@ -43,6 +43,7 @@ fn failures_keep_their_class() {
     let unsupported = Error::Unsupported {
         operation: operation(),
         reason: reason(),
+        since: &[],
     };
     assert!(matches!(
         through(unsupported),

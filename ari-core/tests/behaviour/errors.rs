@@ -46,6 +46,7 @@ fn every_class() -> Vec<Error> {
         Error::Unsupported {
             operation: operation(),
             reason: "since 22.0.0".to_owned(),
+            since: &["22.0.0"],
         },
         Error::InvalidRequest("it needs an id".to_owned()),
         Error::from(invalid.unwrap_err()),

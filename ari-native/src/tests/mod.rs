@@ -8,6 +8,7 @@ mod events;
 mod rest;
 mod server;
 mod tls;
+mod versions;
 
 use ari_core::{Ari, Events, StreamItem};
 use futures::StreamExt;

@@ -52,6 +52,7 @@ struct Script {
     replies: HashMap<String, VecDeque<Reply>>,
     seen: Vec<Seen>,
     asterisk_id: &'static str,
+    version: &'static str,
     refused: usize,
     dialed: usize,
     open: usize,
@@ -85,6 +86,7 @@ impl Server {
             replies: HashMap::new(),
             seen: Vec::new(),
             asterisk_id: "02:00:00:00:00:01",
+            version: "22.10.1",
             refused: 0,
             dialed: 0,
             open: 0,
@@ -131,6 +133,12 @@ impl Server {
     /// Becomes another Asterisk.
     pub(super) fn rename(&self, asterisk_id: &'static str) {
         self.script().asterisk_id = asterisk_id;
+    }
+
+    /// Becomes another version.
+    pub(super) fn install(&self, version: &'static str) -> &Self {
+        self.script().version = version;
+        self
     }
 
     /// The requests that came, without those that connecting makes.
@@ -239,7 +247,7 @@ async fn serve(shared: &Shared, mut io: BufReader<BoxIo>) -> io::Result<()> {
             let scripted = script.replies.get_mut(&path).and_then(VecDeque::pop_front);
             scripted
                 .map(|reply| (reply, script.asterisk_id))
-                .ok_or(script.asterisk_id)
+                .ok_or((script.asterisk_id, script.version))
         };
         shared.seen.notify_waiters();
         match (reply, key) {
@@ -258,9 +266,10 @@ async fn serve(shared: &Shared, mut io: BufReader<BoxIo>) -> io::Result<()> {
                 let _ = shared.sockets.send(socket).await;
                 return Ok(());
             }
-            (Err(asterisk_id), None) if path.ends_with("/asterisk/info") => {
-                let info =
-                    format!(r#"{{"system":{{"version":"22.10.1","entity_id":"{asterisk_id}"}}}}"#);
+            (Err((asterisk_id, version)), None) if path.ends_with("/asterisk/info") => {
+                let info = format!(
+                    r#"{{"system":{{"version":"{version}","entity_id":"{asterisk_id}"}}}}"#
+                );
                 answer(&mut io, "200 OK", &info).await?;
             }
             (Err(_), None) => {
