@@ -147,9 +147,12 @@ async fn run(args: Args) -> Result<()> {
     // Closed when the program ends.
     let _outbound = args.doors.dial(&simulator)?;
     if let (Some(app), Some(rate)) = (args.app, args.calls_per_second) {
-        ensure!(rate > 0.0, "--calls-per-second must be above 0");
+        ensure!(
+            rate > 0.0 && rate <= 1_000.0,
+            "--calls-per-second must be above 0, and 1000 at most"
+        );
         let interval = Duration::try_from_secs_f64(1.0 / rate).unwrap_or(Duration::MAX);
-        simulator.place_calls(CallScript::new(app), u64::MAX, interval);
+        simulator.place_calls(CallScript::new(app), None, interval);
     }
     // Whoever reads the line may stop the program at once.
     let (mut terminate, mut interrupt) = (

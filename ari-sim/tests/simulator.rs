@@ -179,3 +179,12 @@ async fn an_answer_behind_a_playback_comes_when_it_is_over() {
     call.channel().answer().await.unwrap();
     assert_eq!(before.elapsed().as_millis(), 800);
 }
+
+#[tokio::test(start_paused = true)]
+async fn callers_without_end_are_one_that_waits() {
+    let simulator = Simulator::builder().start();
+    simulator.place_calls(CallScript::new("nobody"), None, Duration::ZERO);
+    tokio::time::sleep(Duration::from_millis(99)).await;
+    let totals = simulator.call_totals();
+    assert_eq!((totals.placed, totals.waiting), (100, 1));
+}

@@ -20,6 +20,9 @@ use crate::{simulator::Runtime, wire::HttpAnswer, world::CallScript};
 /// Most calls that one request may place at once.
 const MAX_AT_ONCE: u64 = 100_000;
 
+/// Most calls a second; a world that is asked for more than it can do would do nothing else.
+const MAX_RATE: f64 = 10_000.0;
+
 /// Calls to be placed.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -75,10 +78,16 @@ async fn place(State(runtime): State<Arc<Runtime>>, body: Bytes) -> Answer {
     }
     let interval = match order.rate {
         None => Duration::ZERO,
-        Some(rate) if rate > 0.0 => {
+        Some(rate) if rate > 0.0 && rate <= MAX_RATE => {
             Duration::try_from_secs_f64(1.0 / rate).unwrap_or(Duration::MAX)
         }
-        Some(_) => return refusal(400, "Bad Request", "rate must be above 0"),
+        Some(_) => {
+            return refusal(
+                400,
+                "Bad Request",
+                "rate must be above 0, and 10000 at most",
+            );
+        }
     };
     runtime.with_world(|world, now| world.place_calls(now, order.script, order.count, interval));
     totals(State(runtime)).await

@@ -282,8 +282,13 @@ impl Simulator {
         self.with_world(|world, now| world.place_call(now, script))
     }
 
-    /// Lets so many callers call, one after the other.
-    pub fn place_calls(&self, script: impl Into<Arc<CallScript>>, count: u64, interval: Duration) {
+    /// Lets so many callers call, one after the other; `None`: without end, a millisecond apart at least.
+    pub fn place_calls(
+        &self,
+        script: impl Into<Arc<CallScript>>,
+        count: impl Into<Option<u64>>,
+        interval: Duration,
+    ) {
         self.with_world(|world, now| world.place_calls(now, script, count, interval));
     }
 

@@ -82,7 +82,7 @@ pub struct CallRecord {
 pub struct CallTotals {
     /// Calls that were placed.
     pub placed: u64,
-    /// Calls that are still to be placed.
+    /// Calls that are still to be placed; those without end count as one.
     pub waiting: u64,
     /// Calls that go on.
     pub active: u64,

@@ -81,7 +81,8 @@ pub(crate) enum CallTimer {
 #[derive(Debug)]
 pub(crate) struct Batch {
     script: Arc<CallScript>,
-    left: u64,
+    /// `None`: they have no end.
+    left: Option<u64>,
     interval: Duration,
 }
 
@@ -124,19 +125,25 @@ impl World {
         self.calls.totals.placed
     }
 
-    /// Lets so many callers call, one after the other.
+    /// Lets so many callers call, one after the other; `None`: without end, a millisecond apart at least.
     pub fn place_calls(
         &mut self,
         now: SimTime,
         script: impl Into<Arc<CallScript>>,
-        count: u64,
+        count: impl Into<Option<u64>>,
         interval: Duration,
     ) {
         self.advance(now);
-        self.calls.totals.waiting = self.calls.totals.waiting.saturating_add(count);
+        let left = count.into();
+        let waiting = left.unwrap_or(1);
+        self.calls.totals.waiting = self.calls.totals.waiting.saturating_add(waiting);
+        let interval = match left {
+            Some(_) => interval,
+            None => interval.max(Duration::from_millis(1)),
+        };
         self.place_next(Batch {
             script: script.into(),
-            left: count,
+            left,
             interval,
         });
     }
@@ -161,12 +168,14 @@ impl World {
 
     /// Places calls until the next one has to wait.
     fn place_next(&mut self, mut batch: Batch) {
-        while batch.left > 0 {
-            batch.left -= 1;
-            self.calls.totals.waiting -= 1;
+        while batch.left != Some(0) {
+            if let Some(left) = &mut batch.left {
+                *left -= 1;
+                self.calls.totals.waiting -= 1;
+            }
             let script = Arc::clone(&batch.script);
             self.place(&script, false);
-            if !batch.interval.is_zero() && batch.left > 0 {
+            if !batch.interval.is_zero() && batch.left != Some(0) {
                 let at = self.now + batch.interval;
                 self.timers.set(at, Timer::Call(CallTimer::Place(batch)));
                 return;
