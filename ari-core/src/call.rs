@@ -4,7 +4,7 @@ use std::{borrow::Cow, time::Duration};
 
 use bytes::Bytes;
 use futures::{FutureExt, future::BoxFuture};
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_json::Value;
 
 use crate::{
@@ -174,7 +174,11 @@ pub(crate) trait Output: Sized + Send + 'static {
 
 impl Output for () {
     fn run(call: Call) -> BoxFuture<'static, Result<Self>> {
-        call.answer().map(|answer| answer.map(|_| ())).boxed()
+        async move {
+            let (response, _, request) = call.answer().await?;
+            done(&request, &response.body)
+        }
+        .boxed()
     }
 }
 
@@ -207,6 +211,24 @@ impl<T: Model> Output for Vec<T> {
         }
         .boxed()
     }
+}
+
+/// What changes something answers with nothing or JSON; anything else came from somebody else, who did
+/// not do it.
+fn done(request: &Request, body: &[u8]) -> Result<()> {
+    if body.is_empty() {
+        return Ok(());
+    }
+    serde_json::from_slice::<IgnoredAny>(body).map_or_else(
+        |error| {
+            Err(Error::decode::<IgnoredAny>(
+                format!("the answer to {}", request.operation),
+                body,
+                error.into(),
+            ))
+        },
+        |_| Ok(()),
+    )
 }
 
 /// Decodes the object that answers a request; one without an identity is none.

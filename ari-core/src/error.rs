@@ -186,6 +186,8 @@ pub struct Refusal {
     pub reason: Arc<str>,
     /// Message of Asterisk; empty if there was none.
     pub message: Arc<str>,
+    /// Beginning of what came in its place, as of an error page of another server; empty if nothing did.
+    pub sample: Arc<str>,
 }
 
 impl Refusal {
@@ -196,25 +198,32 @@ impl Refusal {
         reason: impl Into<Arc<str>>,
         body: &[u8],
     ) -> Self {
+        let message = message_of(body);
+        let sample = if message.is_some() || body.is_empty() {
+            String::new()
+        } else {
+            sample(body)
+        };
         Self {
             method: operation.method.as_str(),
             path: operation.path,
             status,
             reason: reason.into(),
-            message: message_of(body).into(),
+            message: message.unwrap_or_default().into(),
+            sample: sample.into(),
         }
     }
 }
 
 /// What Asterisk says in the body of a refusal: `{"message":…}` or `{"error":…}`.
-fn message_of(body: &[u8]) -> String {
+fn message_of(body: &[u8]) -> Option<String> {
     let Ok(serde_json::Value::Object(members)) = serde_json::from_slice(body) else {
-        return String::new();
+        return None;
     };
     let text = ["message", "error"]
         .iter()
         .find_map(|name| members.get(*name)?.as_str());
-    text.unwrap_or_default().to_owned()
+    text.map(str::to_owned)
 }
 
 impl fmt::Display for Refusal {
@@ -224,7 +233,9 @@ impl fmt::Display for Refusal {
             "{} {} was refused: {} {}",
             self.method, self.path, self.status, self.reason
         )?;
-        if self.message.is_empty() || *self.message == *self.reason {
+        if !self.sample.is_empty() {
+            write!(f, ", and this: {}", self.sample)
+        } else if self.message.is_empty() || *self.message == *self.reason {
             Ok(())
         } else {
             write!(f, ": {}", self.message)

@@ -156,9 +156,10 @@ impl Desk {
         };
         let answer = match answer {
             None => Err(Failure::Garbled(sample(text))),
-            Some(answer) if answer.body.len() > self.max_answer => {
-                Err(Failure::TooLong(self.max_answer))
-            }
+            Some(answer) if answer.body.len() > self.max_answer => Err(Failure::TooLong {
+                limit: self.max_answer,
+                came: Some(sample(&answer.body)),
+            }),
             Some(answer) => Ok(answer),
         };
         entry.end(answer);

@@ -41,15 +41,22 @@ impl From<DialError> for NotSent {
 pub(crate) enum Failure {
     NotSent(NotSent),
     /// The connection broke, or what came is not HTTP.
-    Broken(hyper::Error),
+    Broken {
+        error: hyper::Error,
+        /// How what came began.
+        came: Option<String>,
+    },
     /// The WebSocket that it went over was lost.
     SocketLost,
     /// The answer, which begins like this, cannot be understood.
     Garbled(String),
     /// No answer in time.
     TimedOut,
-    /// The answer is longer than this.
-    TooLong(usize),
+    /// The answer is longer than the limit.
+    TooLong {
+        limit: usize,
+        came: Option<String>,
+    },
 }
 
 impl From<NotSent> for Failure {
@@ -122,14 +129,18 @@ impl Failure {
                 sample,
                 source: "it is no RESTResponse with a status and a body that is a string".into(),
             },
-            Self::Broken(error) => {
-                let reason = if error.is_parse() {
+            Self::Broken { error, came } => {
+                let mut reason = if error.is_parse() {
                     format!("what Asterisk at {peer} answered is not HTTP")
                 } else {
                     format!(
                         "the connection to Asterisk at {peer} broke before the answer was complete"
                     )
                 };
+                if let Some(came) = came {
+                    reason.push_str("; it began with: ");
+                    reason.push_str(&came);
+                }
                 Error::OutcomeUnknown {
                     operation,
                     reason,
@@ -140,10 +151,13 @@ impl Failure {
                 operation,
                 after: timeout,
             },
-            Self::TooLong(limit) => Error::Decode {
+            Self::TooLong { limit, came } => Error::Decode {
                 what: format!("the answer to {operation}"),
                 path: String::new(),
-                sample: format!("it is longer than {limit} bytes"),
+                sample: format!(
+                    "it is longer than {limit} bytes{}",
+                    came.map_or_else(String::new, |came| format!("; it began with: {came}"))
+                ),
                 source: "the limit on the length of an answer is exceeded".into(),
             },
         }
@@ -243,7 +257,10 @@ impl Trouble {
 
     /// A request has no answer.
     pub(crate) fn failure(peer: &Peer, failure: Failure, timeout: Duration) -> Self {
-        let not_ari = || format!("what answers at {peer} is not ARI: is the URL right?");
+        let not_ari = |came: Option<String>| {
+            let said = came.map_or_else(String::new, |came| format!(" it said: {came}"));
+            format!("what answers at {peer} is not ARI: is the URL right?{said}")
+        };
         match failure {
             Failure::NotSent(NotSent::Dial(error)) => Self::dial(peer, error),
             Failure::NotSent(NotSent::Invalid(error)) => {
@@ -256,11 +273,11 @@ impl Trouble {
             | Failure::SocketLost => Self::passing(format!(
                 "the WebSocket of Asterisk at {peer} was lost at once: is its URL right?"
             )),
-            Failure::Garbled(sample) => Self::lasting(format!("{}: it said: {sample}", not_ari())),
+            Failure::Garbled(sample) => Self::lasting(not_ari(Some(sample))),
             Failure::NotSent(NotSent::Late) | Failure::TimedOut => Self::passing(format!(
                 "no answer from {peer} within {timeout:?}: is Asterisk running there, and its HTTP server reachable?"
             )),
-            Failure::NotSent(NotSent::Dropped(error)) | Failure::Broken(error)
+            Failure::NotSent(NotSent::Dropped(error)) | Failure::Broken { error, .. }
                 if !error.is_parse() =>
             {
                 Self::broken(peer, error, || {
@@ -269,10 +286,11 @@ impl Trouble {
                     ))
                 })
             }
-            Failure::NotSent(NotSent::Dropped(error)) | Failure::Broken(error) => {
-                Self::lasting(not_ari()).because(error)
+            Failure::NotSent(NotSent::Dropped(error)) => {
+                Self::lasting(not_ari(None)).because(error)
             }
-            Failure::TooLong(_) => Self::lasting(not_ari()),
+            Failure::Broken { error, came } => Self::lasting(not_ari(came)).because(error),
+            Failure::TooLong { came, .. } => Self::lasting(not_ari(came)),
         }
     }
 }

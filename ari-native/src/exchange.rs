@@ -6,7 +6,7 @@ use http::{
     HeaderValue, Request,
     header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HOST, USER_AGENT},
 };
-use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
+use http_body_util::{BodyExt, Full};
 use hyper::{
     body::{Body, Incoming},
     ext::ReasonPhrase,
@@ -44,12 +44,6 @@ enum Attempt {
     /// The request did not go out.
     Unsent(hyper::Error),
     Failed(Failure),
-}
-
-impl From<hyper::Error> for Attempt {
-    fn from(error: hyper::Error) -> Self {
-        Self::Failed(Failure::Broken(error))
-    }
 }
 
 impl Http {
@@ -98,7 +92,7 @@ impl Http {
                 Ok(Ok(answer)) => return Ok(answer),
                 Ok(Err(Attempt::Unsent(_))) if reused => fresh = true,
                 Ok(Err(Attempt::Unsent(error))) => return Err(NotSent::Dropped(error).into()),
-                Ok(Err(Attempt::Failed(Failure::Broken(error))))
+                Ok(Err(Attempt::Failed(Failure::Broken { error, .. })))
                     if may_repeat && !error.is_parse() =>
                 {
                     (may_repeat, fresh) = (false, true);
@@ -127,19 +121,19 @@ impl Http {
         mut lease: Lease<'_>,
         request: Request<Full<Bytes>>,
     ) -> Result<Answer, Attempt> {
-        let response = match lease.sender.try_send_request(request).await {
+        let response = match lease.sender().try_send_request(request).await {
             Ok(response) => response,
             Err(error) if error.message().is_some() => {
                 return Err(Attempt::Unsent(error.into_error()));
             }
-            Err(error) => return Err(error.into_error().into()),
+            Err(error) => return Err(broken(error.into_error(), &lease)),
         };
         let status = response.status();
         let reason = response.extensions().get::<ReasonPhrase>().map_or_else(
             || status.canonical_reason().unwrap_or_default().to_owned(),
             |reason| String::from_utf8_lossy(reason.as_bytes()).into_owned(),
         );
-        let body = self.read(response.into_body()).await?;
+        let body = self.read(response.into_body(), &lease).await?;
         lease.give_back();
         Ok(Answer {
             status: status.as_u16(),
@@ -148,20 +142,38 @@ impl Http {
         })
     }
 
-    async fn read(&self, body: Incoming) -> Result<Bytes, Attempt> {
-        if usize::try_from(body.size_hint().lower()).is_ok_and(|length| length > self.max_answer) {
-            return Err(Attempt::Failed(Failure::TooLong(self.max_answer)));
-        }
-        match Limited::new(body, self.max_answer).collect().await {
-            Ok(body) => Ok(body.to_bytes()),
-            Err(error) if error.is::<LengthLimitError>() => {
-                Err(Attempt::Failed(Failure::TooLong(self.max_answer)))
+    /// Reads the body of an answer, and no more of it than the limit.
+    async fn read(&self, mut body: Incoming, lease: &Lease<'_>) -> Result<Bytes, Attempt> {
+        let mut parts = Vec::new();
+        let mut length = 0;
+        let announced = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
+        while announced <= self.max_answer
+            && let Some(frame) = body.frame().await
+        {
+            let frame = frame.map_err(|error| broken(error, lease))?;
+            let Ok(part) = frame.into_data() else {
+                continue;
+            };
+            length += part.len();
+            parts.push(part);
+            if length > self.max_answer {
+                break;
             }
-            Err(error) => match error.downcast::<hyper::Error>() {
-                Ok(error) => Err((*error).into()),
-                // `Limited` has no other errors than its own and those of the body.
-                Err(_) => Err(Attempt::Failed(Failure::TooLong(self.max_answer))),
-            },
         }
+        if announced.max(length) > self.max_answer {
+            return Err(Attempt::Failed(Failure::TooLong {
+                limit: self.max_answer,
+                came: lease.came(),
+            }));
+        }
+        Ok(match parts.len() {
+            1 => parts.remove(0),
+            _ => parts.concat().into(),
+        })
     }
+}
+
+fn broken(error: hyper::Error, lease: &Lease<'_>) -> Attempt {
+    let came = lease.came();
+    Attempt::Failed(Failure::Broken { error, came })
 }

@@ -16,6 +16,7 @@ mod link;
 mod pool;
 mod session;
 mod socket;
+mod tap;
 mod tls;
 
 #[cfg(test)]

@@ -15,7 +15,12 @@ use tokio::{
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use crate::{address::Peer, connector::Dialer, error::NotSent};
+use crate::{
+    address::Peer,
+    connector::Dialer,
+    error::NotSent,
+    tap::{Beginning, Tapped},
+};
 
 /// Asterisk closes a connection that was idle for 15 s; ours must be gone before, so that no request meets
 /// a connection that is just being closed.
@@ -26,6 +31,13 @@ const MAX_IDLE: Duration = Duration::from_secs(10);
 const READY_WITHIN: Duration = Duration::from_millis(100);
 
 type Sender = SendRequest<Full<Bytes>>;
+
+/// A connection, and how what came over it last began.
+#[derive(Debug)]
+struct Connection {
+    sender: Sender,
+    beginning: Beginning,
+}
 
 #[derive(Debug)]
 pub(crate) struct Pool {
@@ -40,7 +52,7 @@ pub(crate) struct Pool {
 #[derive(Debug, Default)]
 struct Idle {
     /// The one used last at the end.
-    connections: Vec<(Sender, Instant)>,
+    connections: Vec<(Connection, Instant)>,
     closed: bool,
 }
 
@@ -56,7 +68,7 @@ pub(crate) struct Wish {
 /// A connection for one request. Unless it is given back it is closed when dropped.
 #[derive(Debug)]
 pub(crate) struct Lease<'a> {
-    pub(crate) sender: Sender,
+    connection: Connection,
     /// Whether a request went over it before.
     pub(crate) reused: bool,
     pool: &'a Pool,
@@ -98,12 +110,13 @@ impl Pool {
         };
         let used = if wish.fresh { None } else { self.take().await };
         let reused = used.is_some();
-        let sender = match used {
-            Some(sender) => sender,
+        let connection = match used {
+            Some(connection) => connection,
             None => self.connect().await?,
         };
+        connection.beginning.forget();
         Ok(Lease {
-            sender,
+            connection,
             reused,
             pool: self,
             _permit: permit,
@@ -122,18 +135,23 @@ impl Pool {
     }
 
     /// Takes an idle connection that still stands, the one used last first.
-    async fn take(&self) -> Option<Sender> {
+    async fn take(&self) -> Option<Connection> {
         loop {
-            let (mut sender, since) = self.idle().connections.pop()?;
+            let (mut connection, since) = self.idle().connections.pop()?;
+            let sender = &mut connection.sender;
             let usable = since.elapsed() < MAX_IDLE && !sender.is_closed();
             if usable && matches!(timeout(READY_WITHIN, sender.ready()).await, Ok(Ok(()))) {
-                return Some(sender);
+                return Some(connection);
             }
         }
     }
 
-    async fn connect(&self) -> Result<Sender, NotSent> {
-        let io = self.dialer.dial(&self.peer).await?;
+    async fn connect(&self) -> Result<Connection, NotSent> {
+        let beginning = Beginning::default();
+        let io = Tapped {
+            io: self.dialer.dial(&self.peer).await?,
+            beginning: beginning.clone(),
+        };
         let (sender, connection) = http1::handshake(TokioIo::new(io))
             .await
             .map_err(NotSent::Dropped)?;
@@ -143,7 +161,7 @@ impl Pool {
                 tracing::debug!(%error, "an HTTP connection ended");
             }
         });
-        Ok(sender)
+        Ok(Connection { sender, beginning })
     }
 
     fn idle(&self) -> MutexGuard<'_, Idle> {
@@ -152,14 +170,24 @@ impl Pool {
 }
 
 impl Lease<'_> {
+    /// Where the request goes.
+    pub(crate) const fn sender(&mut self) -> &mut Sender {
+        &mut self.connection.sender
+    }
+
+    /// How what came began, for an error message.
+    pub(crate) fn came(&self) -> Option<String> {
+        self.connection.beginning.sample()
+    }
+
     /// Gives the connection back; only once the whole answer was read.
     pub(crate) fn give_back(self) {
         let now = Instant::now();
         let mut idle = self.pool.idle();
         idle.connections
-            .retain(|(sender, since)| now - *since < MAX_IDLE && !sender.is_closed());
-        if !idle.closed && !self.sender.is_closed() {
-            idle.connections.push((self.sender, now));
+            .retain(|(idle, since)| now - *since < MAX_IDLE && !idle.sender.is_closed());
+        if !idle.closed && !self.connection.sender.is_closed() {
+            idle.connections.push((self.connection, now));
         }
     }
 }

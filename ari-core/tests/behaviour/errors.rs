@@ -128,16 +128,17 @@ fn a_refusal_says_what_asterisk_said() {
         text(r#"{"error":"Out of memory"}"#),
         format!("{start}: Out of memory")
     );
-    for silent in [
-        "",
-        "null",
-        "<html>",
-        "[1]",
-        r#"{"message":7}"#,
-        r#"{"message":"Reason"}"#,
-    ] {
+    for silent in ["", r#"{"message":"Reason"}"#, r#"{"message":""}"#] {
         assert_eq!(text(silent), start);
     }
+    for strange in ["null", "<html>", "[1]", r#"{"message":7}"#] {
+        assert_eq!(text(strange), format!("{start}, and this: {strange}"));
+    }
+    let long = text(&"x".repeat(1_000));
+    assert!(
+        long.ends_with("x… (1000 bytes)") && long.len() < 300,
+        "{long}"
+    );
 }
 
 #[test]

@@ -92,7 +92,8 @@ async fn refusals_keep_status_and_message() {
         );
         let error = ari.channels().handle("c1").answer().await.unwrap_err();
         assert_eq!(error.status(), Some(code));
-        assert!(error.to_string().ends_with(status), "{error}");
+        let said = format!("{status}, and this: <html><body>Something</body></html>");
+        assert!(error.to_string().ends_with(&said), "{error}");
     }
 }
 
@@ -217,12 +218,11 @@ async fn what_is_not_http_is_an_error_and_the_next_request_is_answered() {
             .on(ANSWER, Reply::Raw(garbage))
             .on(ANSWER, Reply::Answer("204 No Content", ""));
         let error = ari.channels().handle("c1").answer().await.unwrap_err();
-        assert!(
-            error
-                .to_string()
-                .ends_with("what Asterisk at pbx:8088 answered is not HTTP"),
-            "{error}"
+        let said = format!(
+            "what Asterisk at pbx:8088 answered is not HTTP; it began with: {}",
+            ari_core::sample(garbage)
         );
+        assert!(error.to_string().ends_with(&said), "{error}");
         ari.channels().handle("c1").answer().await.unwrap();
     }
 }
@@ -251,7 +251,23 @@ async fn an_answer_that_is_too_long_is_cut_off() {
     );
     let error = ari.channels().list().await.unwrap_err();
     assert!(
-        error.to_string().ends_with("it is longer than 100 bytes"),
+        error
+            .to_string()
+            .contains("it is longer than 100 bytes; it began with: HTTP/1.1 200 OK"),
+        "{error}"
+    );
+    server.on(
+        LIST,
+        Reply::Cut(
+            b"HTTP/1.1 200 OK\r\n\r\n[0123456789,0123456789,0123456789,0123456789,0123456789,\
+            0123456789,0123456789,0123456789,0123456789,0123456789]",
+        ),
+    );
+    let error = ari.channels().list().await.unwrap_err();
+    assert!(
+        error
+            .to_string()
+            .contains("GET /channels: it is longer than 100 bytes; it began with: "),
         "{error}"
     );
     server.on(LIST, Reply::Answer("200 OK", "[]"));

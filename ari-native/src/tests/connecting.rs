@@ -214,7 +214,7 @@ async fn what_does_not_answer_or_is_not_http_is_told_apart() {
     );
     assert_eq!(
         failure(to(&server)).await,
-        "what answers at pbx:8088 is not ARI: is the URL right?"
+        "what answers at pbx:8088 is not ARI: is the URL right? it said: 220 smtp.example ESMTP    "
     );
     server
         .on("GET /asterisk/info", Reply::Cut(b""))
