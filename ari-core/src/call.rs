@@ -83,7 +83,7 @@ impl Call {
             return Ok(None);
         }
         let through = self.through.narrowed(&self.request.target);
-        let (latch, wait) = endings::latch(&through, kind, &id)?;
+        let (latch, wait) = endings::latch(&through, kind, &id, true)?;
         through.ready(wait).await?;
         Ok(Some(latch))
     }

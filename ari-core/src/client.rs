@@ -19,6 +19,8 @@ pub enum ConnectionState {
     Connecting,
     /// Connected.
     Connected,
+    /// Requests are answered, but another program took the application over and gets its events.
+    Replaced,
     /// Closed for good.
     Closed,
 }

@@ -33,8 +33,17 @@ pub(crate) enum Seen {
     Left(u64),
     /// The event that ended the entity.
     Ended(Event),
+    /// The entity is gone, and its last event never came.
+    Lost,
     /// The scope of the wait is closed.
     Closed,
+}
+
+impl Seen {
+    /// Whether nothing can change it any more.
+    const fn is_final(&self) -> bool {
+        matches!(self, Self::Ended(_) | Self::Lost | Self::Closed)
+    }
 }
 
 /// The state of a latch, fed by the router.
@@ -55,15 +64,7 @@ impl LatchState {
 
     pub(crate) fn see(&self, event: &Event) {
         match finality(self.kind, &self.id, event) {
-            Finality::Ends => {
-                self.seen.send_if_modified(|seen| {
-                    let open = !matches!(seen, Seen::Ended(_) | Seen::Closed);
-                    if open {
-                        *seen = Seen::Ended(event.clone());
-                    }
-                    open
-                });
-            }
+            Finality::Ends => self.settle(Seen::Ended(event.clone())),
             Finality::Leaves => self.ask(Seen::Left),
             Finality::Goes => {}
         }
@@ -79,21 +80,36 @@ impl LatchState {
             let count = match seen {
                 Seen::Nothing => 0,
                 Seen::Doubt(count) | Seen::Left(count) => *count,
-                Seen::Ended(_) | Seen::Closed => return false,
+                Seen::Ended(_) | Seen::Lost | Seen::Closed => return false,
             };
             *seen = next(count + 1);
             true
         });
     }
 
+    /// The entity was found gone.
+    pub(crate) fn lose(&self) {
+        self.settle(Seen::Lost);
+    }
+
     pub(crate) fn close(&self) {
+        self.settle(Seen::Closed);
+    }
+
+    /// Notes how it ended; what came first stays.
+    fn settle(&self, end: Seen) {
         self.seen.send_if_modified(|seen| {
-            let open = !matches!(seen, Seen::Ended(_) | Seen::Closed);
+            let open = !seen.is_final();
             if open {
-                *seen = Seen::Closed;
+                *seen = end;
             }
             open
         });
+    }
+
+    /// Whether it is known how it ended.
+    pub(crate) fn is_settled(&self) -> bool {
+        self.seen.borrow().is_final()
     }
 
     pub(crate) fn watch(&self) -> watch::Receiver<Seen> {
@@ -153,15 +169,20 @@ pub(crate) struct Latch(Arc<Held>);
 
 struct Held {
     state: Arc<LatchState>,
-    _registration: Registration,
+    registration: Registration,
 }
 
 impl Latch {
     pub(crate) fn new(state: Arc<LatchState>, registration: Registration) -> Self {
         Self(Arc::new(Held {
             state,
-            _registration: registration,
+            registration,
         }))
+    }
+
+    /// The entity has been created.
+    pub(crate) fn confirm(&self) {
+        self.0.registration.confirm();
     }
 
     pub(crate) fn watch(&self) -> watch::Receiver<Seen> {
@@ -184,7 +205,7 @@ pub enum Outcome {
     /// This event ended it.
     Ended(Event),
     /// It is gone, and the event that ended it never came here.
-    Gone(Entity),
+    Lost(Entity),
 }
 
 impl Outcome {
@@ -192,7 +213,7 @@ impl Outcome {
     pub const fn event(&self) -> Option<&Event> {
         match self {
             Self::Ended(event) => Some(event),
-            Self::Gone(_) => None,
+            Self::Lost(_) => None,
         }
     }
 }
@@ -266,6 +287,7 @@ pub(crate) async fn wait(
     loop {
         match &*seen.borrow_and_update() {
             Seen::Ended(event) => return Ok(Outcome::Ended(event.clone())),
+            Seen::Lost => return Ok(Outcome::Lost(entity.clone())),
             Seen::Closed => return Err(Error::Closed),
             // Only a new doubt makes the wait ask soon; the pauses after it grow again.
             Seen::Doubt(count) | Seen::Left(count) if *count > doubts => {
@@ -297,26 +319,33 @@ async fn last_word(
     entity: &Entity,
     seen: &mut watch::Receiver<Seen>,
 ) -> Result<Outcome> {
-    let over = std::pin::pin!(seen.wait_for(|seen| matches!(seen, Seen::Ended(_) | Seen::Closed)));
+    let over = std::pin::pin!(seen.wait_for(Seen::is_final));
     let grace = std::pin::pin!(sleep(through, GRACE));
     match select(over, grace).await {
         Either::Left((Ok(seen), _)) => match &*seen {
             Seen::Ended(event) => Ok(Outcome::Ended(event.clone())),
+            Seen::Lost => Ok(Outcome::Lost(entity.clone())),
             _ => Err(Error::Closed),
         },
         Either::Left((Err(_), _)) => Err(Error::Closed),
-        Either::Right((slept, _)) => slept.map(|()| Outcome::Gone(entity.clone())),
+        Either::Right((slept, _)) => slept.map(|()| Outcome::Lost(entity.clone())),
     }
 }
 
-/// Sets up a latch on the end of an entity.
-pub(crate) fn latch(through: &Through, kind: EntityKind, id: &str) -> Result<(Latch, FeedWait)> {
+/// Sets up a latch on the end of an entity; `pending`: of one that is yet to be created.
+pub(crate) fn latch(
+    through: &Through,
+    kind: EntityKind,
+    id: &str,
+    pending: bool,
+) -> Result<(Latch, FeedWait)> {
     let scope = through.scope()?;
     let target = through.target();
     let id: Arc<str> = id.into();
     let interest = Interest {
         entity: Some((kind, Arc::clone(&id))),
         asterisk_id: target.asterisk_id.clone(),
+        pending,
         ..Interest::new(scope.client().feed(target))
     };
     let state = Arc::new(LatchState::new(kind, id));

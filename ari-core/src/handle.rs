@@ -183,6 +183,9 @@ async fn create<H: Handle>(call: Call) -> Result<H> {
 async fn finish_creation<H: Handle>(call: Call, ending: Option<Latch>) -> Result<H> {
     let named = call.created_id();
     let (response, through, request) = call.answer().await?;
+    if let Some(ending) = &ending {
+        ending.confirm();
+    }
     let known = Metadata {
         dialog: request.target.dialog.clone(),
         ..response.source.clone()
@@ -223,6 +226,7 @@ pub struct Staged<H> {
     call: Call,
     handle: H,
     events: Events,
+    ending: Option<Latch>,
 }
 
 impl<H> Staged<H> {
@@ -248,8 +252,13 @@ impl<H> Staged<H> {
             call,
             handle,
             events,
+            ending,
         } = self;
         call.answer().await?;
+        if let Some(ending) = &ending {
+            ending.confirm();
+        }
+        events.confirm();
         Ok((handle, events))
     }
 }
@@ -264,13 +273,14 @@ pub(crate) async fn stage<H: Handle>(mut call: Call) -> Result<Staged<H>> {
         ))
     })?;
     let entity = Entity::new(H::KIND, id, call.request.target.clone());
-    let handle = H::assemble(&call.through, entity.clone(), None, ending);
+    let handle = H::assemble(&call.through, entity.clone(), None, ending.clone());
     let through = call.through.narrowed(&entity.metadata);
     let events = stream::subscribe(
         &through,
         Wanted {
             entity: Some(entity),
-            capacity: None,
+            pending: true,
+            ..Wanted::default()
         },
     )
     .await?;
@@ -278,6 +288,7 @@ pub(crate) async fn stage<H: Handle>(mut call: Call) -> Result<Staged<H>> {
         call,
         handle,
         events,
+        ending,
     })
 }
 
@@ -355,7 +366,7 @@ macro_rules! streams {
             }
 
             async fn stream<V: stream::View>(&self) -> Result<Events<V>> {
-                let wanted = Wanted { entity: Some(self.entity.clone()), capacity: None };
+                let wanted = Wanted { entity: Some(self.entity.clone()), ..Wanted::default() };
                 stream::subscribe(&self.through, wanted).await
             }
         }
@@ -382,7 +393,7 @@ macro_rules! endings {
                 if let Some(latch) = &self.ending {
                     return endings::wait(&self.through, &self.entity, latch, false).await;
                 }
-                let (latch, wait) = endings::latch(&self.through, self.entity.kind, &self.entity.id)?;
+                let (latch, wait) = endings::latch(&self.through, self.entity.kind, &self.entity.id, false)?;
                 self.through.ready(wait).await?;
                 endings::wait(&self.through, &self.entity, &latch, true).await
             }

@@ -123,6 +123,15 @@ impl LocalEvents {
         }
     }
 
+    /// Makes a router as [`new`](Self::new) does, for a transport that
+    /// [compares](Router::comparing) after a loss.
+    pub fn comparing() -> Self {
+        Self {
+            router: Router::comparing(),
+            dialogs: Mutex::default(),
+        }
+    }
+
     /// The router.
     pub const fn router(&self) -> &Router {
         &self.router

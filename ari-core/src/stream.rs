@@ -106,7 +106,7 @@ impl<T> fmt::Debug for Typed<T> {
 #[must_use = "a stream does nothing unless it is read"]
 pub struct Events<V = Event> {
     queue: Arc<Queue>,
-    _registration: Registration,
+    registration: Registration,
     through: Through,
     entity: Option<Entity>,
     /// The question whether the entity is gone, after a sign that it may be.
@@ -130,7 +130,7 @@ impl<V: View> Events<V> {
     ) -> Self {
         Self {
             queue,
-            _registration: registration,
+            registration,
             through,
             entity,
             question: None,
@@ -144,6 +144,11 @@ impl<V: View> Events<V> {
     /// Why the stream has ended; `None` as long as it has not.
     pub const fn end(&self) -> Option<End> {
         self.end
+    }
+
+    /// The entity has been created.
+    pub(crate) fn confirm(&self) {
+        self.registration.confirm();
     }
 
     /// The events alone: gaps are logged and passed over.
@@ -163,6 +168,9 @@ impl<V: View> Events<V> {
                 }
                 Finality::Goes => {}
             },
+            // Where the transport compares, it also tells what is gone.
+            Item::Gap(gap) if self.registration.router.compares_after(gap.cause) => {}
+            Item::Resynced if self.registration.router.compares() => {}
             Item::Gap(_) | Item::Resynced => self.ask(),
         }
     }
@@ -205,8 +213,11 @@ impl<V: View> Stream for Events<V> {
             }
             this.poll_question(context);
             match std::task::ready!(this.queue.poll(context)) {
+                Taken::Doubt => this.ask(),
                 Taken::End(end) => {
-                    this.end = Some(end);
+                    // What left the application was not lost, whoever found it gone.
+                    let left = this.left && end == End::Lost;
+                    this.end = Some(if left { End::Ended } else { end });
                     return Poll::Ready(None);
                 }
                 Taken::Item(item) => {
@@ -275,6 +286,8 @@ impl<V: View> Stream for IgnoringGaps<V> {
 pub(crate) struct Wanted {
     pub(crate) entity: Option<Entity>,
     pub(crate) capacity: Option<usize>,
+    /// The entity is yet to be created.
+    pub(crate) pending: bool,
 }
 
 /// Subscribes, and waits until no event is missed.
@@ -290,6 +303,7 @@ pub(crate) async fn subscribe<V: View>(through: &Through, wanted: Wanted) -> Res
             kind: V::KIND,
             application: target.application.clone(),
             asterisk_id: target.asterisk_id.clone(),
+            pending: wanted.pending,
             ..Interest::new(scope.client().feed(target))
         };
         let queue = Arc::new(Queue::new(wanted.capacity.unwrap_or(QUEUE_EVENTS)));

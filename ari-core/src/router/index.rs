@@ -4,6 +4,7 @@
 //! and dropping ten thousand is not quadratic.
 
 mod claims;
+mod comparing;
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -13,6 +14,7 @@ use std::{
 
 use tokio_util::sync::CancellationToken;
 
+pub use self::comparing::Awaited;
 use super::{
     Feed, FeedWait, RouterCounts,
     feeds::{FeedNo, Feeds, give_back},
@@ -40,6 +42,8 @@ pub(crate) struct Interest {
     pub(crate) application: Option<Arc<str>>,
     /// Asterisk that they must come from.
     pub(crate) asterisk_id: Option<Arc<str>>,
+    /// The entity is yet to be created.
+    pub(crate) pending: bool,
 }
 
 impl Interest {
@@ -50,6 +54,7 @@ impl Interest {
             kind: None,
             application: None,
             asterisk_id: None,
+            pending: false,
         }
     }
 
@@ -76,6 +81,8 @@ struct Slot {
     feed: FeedNo,
     scope: ScopeId,
     sink: Sink,
+    /// It was compared while the entity was yet to be created.
+    missed: bool,
 }
 
 struct Scope {
@@ -113,6 +120,8 @@ pub(crate) struct Index {
     sequence: u64,
     local: bool,
     closed: bool,
+    /// No events come any more, for this reason.
+    retired: Option<End>,
 }
 
 impl Index {
@@ -249,11 +258,15 @@ impl Index {
         let feed = self.feeds.acquire(&interest.feed, local);
         let name = interest.feed.clone();
         let is_calls = matches!(sink, Sink::Calls(_));
+        if let Some(end) = self.retired.filter(|_| !matches!(sink, Sink::Latch(_))) {
+            wakers.extend(sink.end(end));
+        }
         let number = self.insert(Slot {
             interest,
             feed,
             scope,
             sink,
+            missed: false,
         });
         if is_calls {
             // The feed may be paused, because the streams that it had are full or stopped; what was on

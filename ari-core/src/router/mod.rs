@@ -19,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use self::{
     feeds::{Feed, FeedChange, FeedState, FeedWait},
+    index::Awaited,
     queue::{End, Gap, GapCause},
 };
 pub(crate) use self::{
@@ -41,6 +42,8 @@ struct Shared {
     changed: tokio::sync::Notify,
     /// Whether feeds need nothing from the transport before they are ready.
     local: bool,
+    /// Whether the transport finds out what is gone after a loss of its connection.
+    compares: bool,
 }
 
 /// How much a router holds; all zero when nobody holds anything through it.
@@ -59,22 +62,31 @@ impl Router {
     /// Makes a router whose feeds are made by the transport, which [`changes`](Self::changes) tells
     /// of them and which says [`established`](Self::established).
     pub fn new() -> Self {
-        Self::with(false)
+        Self::with(false, false)
     }
 
     /// Makes a router for a transport whose events all come by one way, so that every feed is ready
     /// at once.
     pub fn local() -> Self {
-        Self::with(true)
+        Self::with(true, false)
     }
 
-    fn with(local: bool) -> Self {
+    /// Makes a router as [`local`](Self::local) does, for a transport that after a loss of its connection
+    /// compares what is [awaited](Self::awaited) with what there is.
+    ///
+    /// Streams and waits then do not ask by themselves what became of their entities.
+    pub fn comparing() -> Self {
+        Self::with(true, true)
+    }
+
+    fn with(local: bool, compares: bool) -> Self {
         let index = Mutex::new(index::Index::default());
         Self {
             shared: Arc::new(Shared {
                 index,
                 changed: tokio::sync::Notify::new(),
                 local,
+                compares,
             }),
         }
     }
@@ -100,25 +112,63 @@ impl Router {
     /// Tells every subscription of a feed that events are missing.
     pub fn gap(&self, feed: &Feed, gap: Gap) {
         let mut wakers = Vec::new();
+        let doubt = !self.compares_after(gap.cause);
         self.lock()
-            .for_each_sink(Some(feed), |sink| wakers.extend(sink.gap(gap)));
+            .for_each_sink(Some(feed), |sink| wakers.extend(sink.gap(gap, doubt)));
         self.after(false, wakers);
     }
 
     /// Tells every subscription that events are missing.
     pub fn gap_everywhere(&self, gap: Gap) {
         let mut wakers = Vec::new();
+        let doubt = !self.compares_after(gap.cause);
         self.lock()
-            .for_each_sink(None, |sink| wakers.extend(sink.gap(gap)));
+            .for_each_sink(None, |sink| wakers.extend(sink.gap(gap, doubt)));
         self.after(false, wakers);
     }
 
     /// Tells every subscription that what was lost is restored: the client is subscribed again.
     pub fn resynced(&self) {
         let mut wakers = Vec::new();
+        let doubt = !self.compares();
         self.lock()
-            .for_each_sink(None, |sink| wakers.extend(sink.resynced()));
+            .for_each_sink(None, |sink| wakers.extend(sink.resynced(doubt)));
         self.after(false, wakers);
+    }
+
+    /// Channels, bridges, playbacks and recordings that streams and waits are about, once for each of them.
+    ///
+    /// What is yet to be created is left out; it is asked for once it has been.
+    pub fn awaited(&self) -> Vec<Awaited> {
+        self.lock().awaited()
+    }
+
+    /// Says that an entity is gone: its stream or wait ends, with what its queue holds or as lost.
+    pub fn lose(&self, awaited: &Awaited) {
+        let waker = self.lock().lose(awaited);
+        self.after(false, waker.into_iter().collect());
+    }
+
+    /// Says that nobody could tell whether an entity is gone: its stream or wait asks.
+    pub fn doubt(&self, awaited: &Awaited) {
+        let waker = self.lock().doubt(awaited);
+        self.after(false, waker.into_iter().collect());
+    }
+
+    /// Ends all streams, and those to come, for this reason: no events come any more.
+    pub fn retire(&self, end: End) {
+        let mut wakers = Vec::new();
+        self.lock().retire(end, &mut wakers);
+        self.after(false, wakers);
+    }
+
+    pub(crate) fn compares(&self) -> bool {
+        self.shared.compares
+    }
+
+    /// Whether the transport finds out what is gone after a loss of this kind.
+    pub(crate) fn compares_after(&self, cause: GapCause) -> bool {
+        self.compares() && matches!(cause, GapCause::Reconnected | GapCause::Replaced)
     }
 
     /// Whether somebody wants this feed.
@@ -263,6 +313,14 @@ pub(crate) struct Registration {
     pub(crate) router: Router,
     pub(crate) slot: u32,
     pub(crate) sink: Sink,
+}
+
+impl Registration {
+    /// The entity has been created.
+    pub(crate) fn confirm(&self) {
+        let waker = self.router.lock().confirm(self.slot, &self.sink);
+        self.router.after(false, waker.into_iter().collect());
+    }
 }
 
 impl Drop for Registration {

@@ -16,6 +16,8 @@ pub enum GapCause {
     Overflow,
     /// The connection broke; it is being, or was, made again.
     Reconnected,
+    /// Another program took the application over, and the events go there.
+    Replaced,
     /// They were lost on the way here: the numbers of the events show it.
     Upstream,
     /// The events came and could not be understood.
@@ -52,6 +54,8 @@ pub enum End {
     Closed,
     /// The entity ended while nobody could see it.
     Lost,
+    /// Another program took the application over, and this client yielded: no events come here any more.
+    Replaced,
 }
 
 /// One thing in a queue.
@@ -65,6 +69,8 @@ pub(crate) enum Item {
 /// What taking from a queue gives.
 pub(crate) enum Taken {
     Item(Item),
+    /// The entity may be gone.
+    Doubt,
     End(End),
 }
 
@@ -78,6 +84,7 @@ struct State {
     capacity: usize,
     /// Events that did not fit after the last item.
     overflowed: u64,
+    doubted: bool,
     end: Option<End>,
     waker: Option<Waker>,
     last_sequence: u64,
@@ -91,6 +98,7 @@ impl Queue {
                 events: 0,
                 capacity: capacity.max(1),
                 overflowed: 0,
+                doubted: false,
                 end: None,
                 waker: None,
                 last_sequence: 0,
@@ -140,6 +148,21 @@ impl Queue {
         state.waker.take()
     }
 
+    /// Has whoever reads ask whether the entity is gone.
+    pub(crate) fn doubt(&self) -> Option<Waker> {
+        let mut state = self.lock();
+        if state.end.is_some() {
+            return None;
+        }
+        state.doubted = true;
+        state.waker.take()
+    }
+
+    /// Whether nothing more is put in.
+    pub(crate) fn is_ended(&self) -> bool {
+        self.lock().end.is_some()
+    }
+
     /// Ends the queue after what is in it.
     pub(crate) fn end(&self, end: End) -> Option<Waker> {
         let mut state = self.lock();
@@ -152,6 +175,9 @@ impl Queue {
 
     pub(crate) fn poll(&self, context: &Context<'_>) -> Poll<Taken> {
         let mut state = self.lock();
+        if std::mem::take(&mut state.doubted) {
+            return Poll::Ready(Taken::Doubt);
+        }
         if state.items.is_empty() {
             state.flush_overflow();
         }
@@ -229,6 +255,7 @@ mod tests {
                     seen.push(format!("{:?} {:?}", gap.cause, gap.missed));
                 }
                 Poll::Ready(Taken::Item(Item::Resynced)) => seen.push("Resynced".to_owned()),
+                Poll::Ready(Taken::Doubt) => seen.push("Doubt".to_owned()),
                 Poll::Ready(Taken::End(end)) => {
                     seen.push(format!("{end:?}"));
                     return seen;

@@ -56,11 +56,14 @@ impl Sink {
         }
     }
 
-    pub(crate) fn gap(&self, gap: Gap) -> Option<Waker> {
+    /// Tells of a loss; `doubt`: whoever waits for an end is to ask about it.
+    pub(crate) fn gap(&self, gap: Gap, doubt: bool) -> Option<Waker> {
         match self {
             Self::Queue(queue) | Self::CallEvents(queue, _) => queue.gap(gap),
             Self::Latch(latch) => {
-                latch.doubt();
+                if doubt {
+                    latch.doubt();
+                }
                 None
             }
             // A call that was lost is a caller cut off; the stream of calls has no gaps to tell.
@@ -68,14 +71,50 @@ impl Sink {
         }
     }
 
-    pub(crate) fn resynced(&self) -> Option<Waker> {
+    /// Tells that what was lost is restored; `doubt`: as in [`gap`](Self::gap).
+    pub(crate) fn resynced(&self, doubt: bool) -> Option<Waker> {
         match self {
             Self::Queue(queue) | Self::CallEvents(queue, _) => queue.resynced(),
+            Self::Latch(latch) => {
+                if doubt {
+                    latch.doubt();
+                }
+                None
+            }
+            Self::Calls(_) | Self::Keep(_) => None,
+        }
+    }
+
+    /// Has whoever waits for the end of the entity, or reads its events, ask whether it is gone.
+    pub(crate) fn doubt(&self) -> Option<Waker> {
+        match self {
+            Self::Queue(queue) | Self::CallEvents(queue, _) => queue.doubt(),
             Self::Latch(latch) => {
                 latch.doubt();
                 None
             }
             Self::Calls(_) | Self::Keep(_) => None,
+        }
+    }
+
+    /// Tells that the entity is gone, and that its last event never came.
+    pub(crate) fn lose(&self) -> Option<Waker> {
+        match self {
+            Self::Queue(queue) | Self::CallEvents(queue, _) => queue.end(End::Lost),
+            Self::Latch(latch) => {
+                latch.lose();
+                None
+            }
+            Self::Calls(_) | Self::Keep(_) => None,
+        }
+    }
+
+    /// Whether it waits for the end of an entity, or for its events.
+    pub(crate) fn awaits(&self) -> bool {
+        match self {
+            Self::Queue(queue) | Self::CallEvents(queue, _) => !queue.is_ended(),
+            Self::Latch(latch) => !latch.is_settled(),
+            Self::Calls(_) | Self::Keep(_) => false,
         }
     }
 

@@ -17,7 +17,7 @@ fn kind(outcome: Option<Result<Outcome>>) -> String {
     match outcome {
         None => "waits".to_owned(),
         Some(Ok(Outcome::Ended(event))) => event.kind().to_owned(),
-        Some(Ok(Outcome::Gone(entity))) => format!("{entity} is gone"),
+        Some(Ok(Outcome::Lost(entity))) => format!("{entity} is gone"),
         Some(Ok(other)) => format!("{other:?}"),
         Some(Err(error)) => format!("{error}"),
     }

@@ -163,7 +163,7 @@ async fn the_caller_hangs_up(fixture: &Fixture) -> Outcome {
     let (_calls, channel, mut events) = fixture.answered("hangs-up").await;
     let ending = within("the end of the channel", channel.until_hungup()).await?;
     // What ended it is StasisEnd, which ends no channel by itself: it was asked for.
-    assert!(matches!(ending, Ending::Ended(_) | Ending::Gone(_)));
+    assert!(matches!(ending, Ending::Ended(_) | Ending::Lost(_)));
     let left = rest(&mut events).await;
     assert!(left.contains(&"StasisEnd".to_owned()), "{left:?}");
     assert!(channel.get().await.unwrap_err().is_not_found());

@@ -144,7 +144,7 @@ async fn the_end_is_found_by_who_comes_late(fixture: &Fixture) -> Outcome {
     within("the end of the prompt", playback.finished()).await?;
     let late = fixture.ari().playbacks().handle(playback.id());
     let ending = within("the end of the prompt", late.finished()).await?;
-    assert!(matches!(ending, Ending::Gone(_)), "{ending:?}");
+    assert!(matches!(ending, Ending::Lost(_)), "{ending:?}");
     channel.hangup().await?;
     rest(&mut events).await;
     Ok(())

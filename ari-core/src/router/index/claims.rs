@@ -85,6 +85,7 @@ impl Index {
                 feed,
                 scope,
                 sink,
+                missed: false,
             })
         };
         let events_slot = add(Sink::CallEvents(Arc::clone(&events), event.clone()));

@@ -1,0 +1,106 @@
+//! What subscriptions wait for, compared with what there is after a loss.
+
+use std::{sync::Arc, task::Waker};
+
+use super::Index;
+use crate::{
+    entity::EntityKind,
+    router::{End, Sink},
+};
+
+/// An entity that a subscription waits for: for its end, or for its events.
+pub struct Awaited {
+    kind: EntityKind,
+    id: Arc<str>,
+    slot: u32,
+    sink: Sink,
+}
+
+impl Awaited {
+    /// The kind of the entity.
+    pub const fn kind(&self) -> EntityKind {
+        self.kind
+    }
+
+    /// The id of the entity.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+}
+
+impl std::fmt::Debug for Awaited {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Awaited({} {})", self.kind.as_str(), self.id)
+    }
+}
+
+impl Index {
+    /// What is waited for and has a life of its own. What is yet to be created cannot be gone.
+    pub(crate) fn awaited(&mut self) -> Vec<Awaited> {
+        let mut awaited = Vec::new();
+        for (number, slot) in (0_u32..).zip(&mut self.slots) {
+            let Some(slot) = slot.as_mut().filter(|slot| slot.sink.awaits()) else {
+                continue;
+            };
+            let Some((kind, id)) = &slot.interest.entity else {
+                continue;
+            };
+            let mortal = matches!(
+                kind,
+                EntityKind::Channel
+                    | EntityKind::Bridge
+                    | EntityKind::Playback
+                    | EntityKind::LiveRecording
+            );
+            if slot.interest.pending {
+                slot.missed |= mortal;
+            } else if mortal {
+                awaited.push(Awaited {
+                    kind: *kind,
+                    id: Arc::clone(id),
+                    slot: number,
+                    sink: slot.sink.clone(),
+                });
+            }
+        }
+        awaited
+    }
+
+    /// Notes that an entity has been created; one that could not be compared meanwhile is asked for.
+    pub(crate) fn confirm(&mut self, number: u32, sink: &Sink) -> Option<Waker> {
+        let slot = self.slots.get_mut(number as usize)?.as_mut()?;
+        if !slot.sink.is(sink) {
+            return None;
+        }
+        slot.interest.pending = false;
+        if std::mem::take(&mut slot.missed) {
+            slot.sink.doubt()
+        } else {
+            None
+        }
+    }
+
+    /// What a subscription waits for is gone.
+    pub(crate) fn lose(&self, awaited: &Awaited) -> Option<Waker> {
+        self.held(awaited)?.lose()
+    }
+
+    /// Nobody can tell whether what a subscription waits for is gone.
+    pub(crate) fn doubt(&self, awaited: &Awaited) -> Option<Waker> {
+        self.held(awaited)?.doubt()
+    }
+
+    fn held(&self, awaited: &Awaited) -> Option<&Sink> {
+        let slot = self.slot(awaited.slot)?;
+        slot.sink.is(&awaited.sink).then_some(&slot.sink)
+    }
+
+    /// Ends all streams, and those to come: no events come any more. Waits for endings go on by asking.
+    pub(crate) fn retire(&mut self, end: End, wakers: &mut Vec<Waker>) {
+        self.retired = Some(end);
+        self.for_each_sink(None, |sink| match sink {
+            Sink::Latch(_) => wakers.extend(sink.doubt()),
+            sink => wakers.extend(sink.end(end)),
+        });
+    }
+}
