@@ -32,7 +32,8 @@ pub enum StreamItem<V = Event> {
     Event(V),
     /// Events are missing here.
     Gap(Gap),
-    /// After a gap: the client is subscribed again, and what can be restored is.
+    /// After a gap: the client is subscribed again, and what can be restored is. Streams of what ended
+    /// meanwhile end instead.
     Resynced,
 }
 

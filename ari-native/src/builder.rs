@@ -21,12 +21,13 @@ use crate::{
     exchange::Http,
     link::{Ending, Limits, Link, SocketPlan},
     pool::Pool,
+    replaced::{Standing, WhenReplaced},
     session::Keepalive,
     tls::{self, ClientCertificate, Trust},
 };
 
 /// How long the answer to a ping is waited for, unless pings are more frequent than that.
-const PONG_WITHIN: Duration = Duration::from_secs(10);
+const PONG_WITHIN: Duration = Duration::from_secs(5);
 
 /// Pings that follow each other without a pause would be all that the task does.
 const MIN_PING_INTERVAL: Duration = Duration::from_millis(10);
@@ -70,12 +71,13 @@ pub fn builder(url: impl Into<String>) -> Builder {
         subscribe_all: false,
         request_timeout: Duration::from_secs(10),
         connect_timeout: Duration::from_secs(10),
-        ping_interval: Duration::from_secs(15),
+        ping_interval: Duration::from_secs(10),
         max_connections: 32,
         max_answer_bytes: 64 * 1024 * 1024,
         trust: Trust::default(),
         over_socket: false,
         retry: false,
+        when_replaced: WhenReplaced::Yield,
         connector: Arc::new(Tcp),
     }
 }
@@ -97,6 +99,7 @@ pub struct Builder {
     trust: Trust,
     over_socket: bool,
     retry: bool,
+    when_replaced: WhenReplaced,
     connector: Arc<dyn Connector>,
 }
 
@@ -142,9 +145,10 @@ impl Builder {
         self
     }
 
-    /// Sets after how much silence a ping is sent over the WebSocket; 15 s unless set.
+    /// Sets after how much silence a ping is sent over the WebSocket; 10 s unless set.
     ///
-    /// If nothing comes within as much time again, but 10 s at most, the WebSocket is made again.
+    /// If nothing comes within as much time again, but 5 s at most, the WebSocket is made again: by default
+    /// one that is open at this side only is found after 15 s.
     pub fn ping_interval(mut self, interval: Duration) -> Self {
         self.ping_interval = interval.clamp(MIN_PING_INTERVAL, MAX_PING_INTERVAL);
         self
@@ -200,6 +204,12 @@ impl Builder {
     /// something else than ARI.
     pub const fn retry_connect(mut self, retry: bool) -> Self {
         self.retry = retry;
+        self
+    }
+
+    /// Sets what is done when another program takes the application over; the client yields unless set.
+    pub const fn when_replaced(mut self, what: WhenReplaced) -> Self {
+        self.when_replaced = what;
         self
     }
 
@@ -260,7 +270,7 @@ impl Builder {
             Some(url) => SocketAddress::parse(url.expose_secret())?,
             None => (address.websocket(), None),
         };
-        let application = self.check_applications()?;
+        let standing = Standing::new(self.when_replaced, self.check_applications()?);
         let credentials = self.credentials.clone().or(in_url).or(in_socket_url);
         let missing = || {
             wrong(
@@ -300,19 +310,11 @@ impl Builder {
             authorization,
         };
         let desk = self.over_socket.then(|| Desk::new(self.max_answer_bytes));
-        Ok(Link::new(
-            application,
-            http,
-            desk,
-            plan,
-            limits,
-            tracker,
-            kill,
-        ))
+        Ok(Link::new(standing, http, desk, plan, limits, tracker, kill))
     }
 
-    /// Checks the names; gives the client's own.
-    fn check_applications(&self) -> Result<Arc<str>> {
+    /// Checks the names; the first one is the client's own.
+    fn check_applications(&self) -> Result<Vec<Arc<str>>> {
         for name in &self.applications {
             subject::validate(NameRole::Application, name)?;
             if name.contains(',') {
@@ -322,10 +324,13 @@ impl Builder {
                 return Err(wrong(reason));
             }
         }
-        let first = self.applications.first().ok_or_else(|| {
-            wrong("there is no application: set the name that the dialplan gives to Stasis() (for from_env: ARI_APPLICATION)")
-        })?;
-        Ok(Arc::from(first.as_str()))
+        if self.applications.is_empty() {
+            return Err(wrong(
+                "there is no application: set the name that the dialplan gives to Stasis() (for from_env: ARI_APPLICATION)",
+            ));
+        }
+        let names = self.applications.iter();
+        Ok(names.map(|name| Arc::from(name.as_str())).collect())
     }
 
     #[cfg(test)]
@@ -347,6 +352,7 @@ impl fmt::Debug for Builder {
             .field("max_answer_bytes", &self.max_answer_bytes)
             .field("rest_over_websocket", &self.over_socket)
             .field("retry_connect", &self.retry)
+            .field("when_replaced", &self.when_replaced)
             .finish_non_exhaustive()
     }
 }

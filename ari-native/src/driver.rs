@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use ari_core::{Event, Gap, GapCause};
 use bytes::Bytes;
-use futures::future::{BoxFuture, FutureExt, pending};
+use futures::future::{BoxFuture, FutureExt, OptionFuture, pending};
 use tokio::time::{Instant, sleep_until};
 
 use crate::{
@@ -12,6 +12,8 @@ use crate::{
     frame::ANSWER,
     greeting::Greeting,
     link::{Ending, Link},
+    repair::repair,
+    replaced::Turn,
     session::{Cause, Output, Session},
     socket::{Broken, Frame, Socket},
 };
@@ -32,6 +34,7 @@ pub(crate) async fn run(link: Ending<Arc<Link>>, socket: Socket) {
         phase: Phase::Open(socket),
         reason: None,
         greeting: None,
+        repair: None,
     };
     link.kill.run_until_cancelled(driver.run()).await;
 }
@@ -44,6 +47,8 @@ struct Driver<'a> {
     reason: Option<String>,
     /// Who answered the last attempt.
     greeting: Option<Greeting>,
+    /// What is done after a reconnect, until it is done or the connection is lost again.
+    repair: Option<BoxFuture<'static, ()>>,
 }
 
 enum Phase {
@@ -79,6 +84,7 @@ impl Phase {
 
 impl Driver<'_> {
     async fn run(&mut self) {
+        self.turn();
         loop {
             while let Some(output) = self.session.poll_output() {
                 self.act(output);
@@ -87,6 +93,9 @@ impl Driver<'_> {
             tokio::select! {
                 biased;
                 () = self.link.closing.cancelled() => break,
+                () = OptionFuture::from(self.repair.as_mut()).map(drop), if self.repair.is_some() => {
+                    self.repair = None;
+                }
                 step = self.phase.next() => self.take(step),
                 () = sleep_until(timeout.unwrap_or_else(Instant::now)), if timeout.is_some() => {
                     self.session.handle_timeout(now());
@@ -108,9 +117,16 @@ impl Driver<'_> {
             }
             Output::Lost(cause) => {
                 self.phase = Phase::Down;
+                self.repair = None;
                 let broken = self.reason.take().filter(|_| cause == Cause::Broken);
-                self.link
-                    .lost(broken.as_deref().unwrap_or("Asterisk has gone silent"));
+                let reason = broken.as_deref().unwrap_or(match cause {
+                    Cause::Replaced => "another program took the application over",
+                    Cause::Broken | Cause::Silent => "Asterisk has gone silent",
+                });
+                self.link.lost(cause, reason);
+                if self.link.is_retired() {
+                    self.session.retire();
+                }
             }
             Output::Connect => {
                 let link = Arc::clone(self.link);
@@ -119,6 +135,7 @@ impl Driver<'_> {
             Output::Returned => {
                 if let Some(greeting) = self.greeting.take() {
                     self.link.returned(&greeting);
+                    self.repair = Some(repair(Arc::clone(self.link)).boxed());
                 }
             }
         }
@@ -145,6 +162,22 @@ impl Driver<'_> {
                 self.session.handle_failed(now());
             }
         }
+        self.turn();
+    }
+
+    /// Does what follows from another program having taken an application over.
+    fn turn(&mut self) {
+        match self.link.turn() {
+            None => {}
+            Some(Turn::TakeBack) => self.session.handle_replaced(now()),
+            // Requests go on over the socket as long as it lasts.
+            Some(Turn::Retire) if self.link.desk.is_some() => {}
+            Some(Turn::Retire) => {
+                self.session.retire();
+                self.phase = Phase::Down;
+                self.repair = None;
+            }
+        }
     }
 }
 
@@ -166,14 +199,11 @@ fn deliver(link: &Link, text: Bytes) {
                 desk.answer(event.raw());
                 return;
             }
-            if event.kind() == "ApplicationReplaced" {
-                let application = event.application();
-                tracing::warn!(
-                    application,
-                    "another program took the application over: its events go there now"
-                );
-            }
+            link.memory().after(&event);
             link.events.deliver(&event);
+            if event.kind() == "ApplicationReplaced" {
+                link.replaced(event.application());
+            }
         }
         Err(error) => {
             tracing::trace!(%error, "an event that cannot be decoded");

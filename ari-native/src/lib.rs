@@ -14,6 +14,10 @@ mod frame;
 mod greeting;
 mod link;
 mod pool;
+mod reconcile;
+mod repair;
+mod replaced;
+mod restore;
 mod session;
 mod socket;
 mod tap;
@@ -22,4 +26,7 @@ mod tls;
 #[cfg(test)]
 mod tests;
 
-pub use self::builder::{Builder, builder, connect};
+pub use self::{
+    builder::{Builder, builder, connect},
+    replaced::WhenReplaced,
+};

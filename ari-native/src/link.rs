@@ -8,7 +8,7 @@ use std::{
 };
 
 use ari_core::{
-    Answer, ConnectionState, Error, Gap, GapCause, HttpRequest, Metadata, Request, Response,
+    Answer, ConnectionState, End, Error, Gap, GapCause, HttpRequest, Metadata, Request, Response,
     Result, Version, local::LocalEvents,
 };
 use http::HeaderValue;
@@ -28,7 +28,9 @@ use crate::{
     exchange::{Answer as HttpAnswer, Http},
     frame::guard_filter,
     greeting::{Greeting, greet},
-    session::Keepalive,
+    replaced::{Standing, Turn},
+    restore::Memory,
+    session::{Cause, Keepalive},
     socket::{Broken, Socket},
 };
 
@@ -69,12 +71,14 @@ pub(crate) struct Link {
     identity: Mutex<Metadata>,
     /// That of the Asterisk that answered last; unknown where it is no release.
     version: Mutex<Option<Version>>,
+    memory: Mutex<Memory>,
+    standing: Mutex<Standing>,
     state: watch::Sender<ConnectionState>,
 }
 
 impl Link {
     pub(crate) fn new(
-        application: Arc<str>,
+        standing: Standing,
         http: Http,
         desk: Option<Arc<Desk>>,
         socket: SocketPlan,
@@ -83,7 +87,7 @@ impl Link {
         kill: CancellationToken,
     ) -> Self {
         let identity = Metadata {
-            application: Some(application),
+            application: standing.applications().next().map(Arc::from),
             asterisk_id: None,
             dialog: None,
         };
@@ -92,12 +96,14 @@ impl Link {
             desk,
             socket,
             limits,
-            events: LocalEvents::new(),
+            events: LocalEvents::comparing(),
             tracker,
             closing: CancellationToken::new(),
             kill,
             identity: Mutex::new(identity),
             version: Mutex::default(),
+            memory: Mutex::new(Memory::new(standing.applications().map(Arc::from))),
+            standing: Mutex::new(standing),
             state: watch::Sender::new(ConnectionState::Connecting),
         }
     }
@@ -128,14 +134,24 @@ impl Link {
         *self.lock_version() = greeting.version.as_deref().and_then(Version::parse);
     }
 
+    /// What is to be told again after a reconnect.
+    pub(crate) fn memory(&self) -> MutexGuard<'_, Memory> {
+        self.memory.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn standing(&self) -> MutexGuard<'_, Standing> {
+        self.standing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     pub(crate) fn state(&self) -> ConnectionState {
         *self.state.borrow()
     }
 
-    /// Sets the state, unless it is closed: that is for good.
+    /// Sets the state, unless it is one that is for good.
     fn set_state(&self, new: ConnectionState) {
         self.state.send_if_modified(|state| {
-            let changes = *state != ConnectionState::Closed && *state != new;
+            let lasting = matches!(state, ConnectionState::Closed | ConnectionState::Replaced);
+            let changes = !lasting && *state != new;
             if changes {
                 *state = new;
             }
@@ -189,7 +205,8 @@ impl Link {
             url,
             authorization,
         } = &self.socket;
-        let socket = timeout_at(deadline, Socket::open(dialer, peer, url, authorization)).await;
+        let url = self.kept(url);
+        let socket = timeout_at(deadline, Socket::open(dialer, peer, &url, authorization)).await;
         let late = |_| {
             Trouble::passing(format!(
                 "the WebSocket of Asterisk at {peer} does not open within {:?}: is its URL right?",
@@ -220,6 +237,20 @@ impl Link {
         }
     }
 
+    /// The URL with the applications that were not given up.
+    fn kept(&self, url: &Url) -> Url {
+        let kept = self.standing().applications().collect::<Vec<_>>().join(",");
+        let mut changed = url.clone();
+        changed
+            .query_pairs_mut()
+            .clear()
+            .extend_pairs(url.query_pairs().map(|(name, value)| match &*name {
+                "app" => (name, kept.clone().into()),
+                _ => (name, value),
+            }));
+        changed
+    }
+
     /// Notes that the first connection stands.
     pub(crate) fn connected(&self, greeting: &Greeting) {
         self.lock_identity()
@@ -232,15 +263,43 @@ impl Link {
     }
 
     /// Notes that the WebSocket was lost, and tells every stream.
-    pub(crate) fn lost(&self, reason: &str) {
+    pub(crate) fn lost(&self, cause: Cause, reason: &str) {
         tracing::warn!(asterisk = %self.peer(), reason, "the WebSocket is lost and will be made again");
         self.set_state(ConnectionState::Connecting);
-        self.events
-            .router()
-            .gap_everywhere(Gap::new(None, GapCause::Reconnected));
+        let cause = match cause {
+            Cause::Replaced => GapCause::Replaced,
+            Cause::Broken | Cause::Silent => GapCause::Reconnected,
+        };
+        self.events.router().gap_everywhere(Gap::new(None, cause));
     }
 
-    /// Notes that the WebSocket is back, and tells every stream.
+    /// Notes that another program took an application over, and tells every stream unless it is taken back.
+    pub(crate) fn replaced(&self, application: Option<&str>) {
+        let Some(name) = self.standing().replaced(application) else {
+            return;
+        };
+        let asterisk = self.peer();
+        tracing::warn!(%asterisk, application, "another program took the application over, and has its events now");
+        self.memory().leave(&name);
+        let gap = Gap::new(None, GapCause::Replaced);
+        self.events.router().gap_everywhere(gap);
+        if self.is_retired() {
+            self.set_state(ConnectionState::Replaced);
+            self.events.router().retire(End::Replaced);
+        }
+    }
+
+    /// Whether no application is this client's any more.
+    pub(crate) fn is_retired(&self) -> bool {
+        self.standing().applications().next().is_none()
+    }
+
+    /// What is to be done since applications were taken over.
+    pub(crate) fn turn(&self) -> Option<Turn> {
+        self.standing().turn()
+    }
+
+    /// Notes that the WebSocket is back.
     pub(crate) fn returned(&self, greeting: &Greeting) {
         let before = std::mem::replace(
             &mut self.lock_identity().asterisk_id,
@@ -253,11 +312,23 @@ impl Link {
         }
         self.set_state(ConnectionState::Connected);
         tracing::info!(asterisk = %self.peer(), version = greeting.version.as_deref(), "the WebSocket is back");
+    }
+
+    /// Tells every stream that what was lost is restored.
+    pub(crate) fn resynced(&self) {
         self.events.router().resynced();
     }
 
     /// Sends a request.
     pub(crate) async fn call(&self, request: &Request) -> Result<Response> {
+        let answer = self.ask(request, false).await?;
+        self.memory().note(request, &answer);
+        Ok(answer)
+    }
+
+    /// Sends a request; an urgent one does not wait for a connection that calls have taken, since they may
+    /// be waiting for what it is to restore.
+    pub(crate) async fn ask(&self, request: &Request, urgent: bool) -> Result<Response> {
         if self.closing.is_cancelled() {
             return Err(Error::Closed);
         }
@@ -276,9 +347,9 @@ impl Link {
         let exchange = async {
             // Asterisk gives files over HTTP only.
             if request.operation.answer == Answer::Binary {
-                self.http.exchange(&http, false, deadline).await
+                self.http.exchange(&http, urgent, deadline).await
             } else {
-                self.exchange(&http, false, deadline).await
+                self.exchange(&http, urgent, deadline).await
             }
         };
         let answer = self

@@ -10,6 +10,10 @@ use crate::backoff::Backoff;
 /// How long a connection has to hold until an earlier series of failures is forgotten.
 const HEALTHY_AFTER: Duration = Duration::from_secs(10);
 
+/// How long an application has to be held until an earlier series of takeovers is forgotten: whoever took
+/// it may be waiting for its own turn to take it back.
+const SETTLED_AFTER: Duration = Duration::from_mins(5);
+
 /// How to find out that nobody is there any more.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Keepalive {
@@ -39,6 +43,8 @@ pub(crate) enum Cause {
     Broken,
     /// No answer to a ping.
     Silent,
+    /// Another program took the application over, and it is to be taken back.
+    Replaced,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -52,6 +58,8 @@ enum State {
         until: Instant,
     },
     Connecting,
+    /// Nothing is connected any more.
+    Retired,
 }
 
 /// The life of a WebSocket that is made again when it is lost.
@@ -62,15 +70,18 @@ enum State {
 pub(crate) struct Session {
     keepalive: Keepalive,
     backoff: Backoff,
+    /// How long to wait before the application is taken back.
+    rivalry: Backoff,
     state: State,
     outputs: VecDeque<Output>,
 }
 
 impl Session {
     /// Begins with an open connection.
-    pub(crate) const fn open(keepalive: Keepalive, random: fastrand::Rng, now: Instant) -> Self {
+    pub(crate) fn open(keepalive: Keepalive, mut random: fastrand::Rng, now: Instant) -> Self {
         Self {
             keepalive,
+            rivalry: Backoff::new(random.fork()),
             backoff: Backoff::new(random),
             state: State::Open {
                 since: now,
@@ -92,6 +103,17 @@ impl Session {
     /// The connection broke.
     pub(crate) fn handle_broken(&mut self, now: Instant) {
         self.lose(now, Cause::Broken);
+    }
+
+    /// Another program took the application over, and it is to be taken back.
+    pub(crate) fn handle_replaced(&mut self, now: Instant) {
+        self.lose(now, Cause::Replaced);
+    }
+
+    /// There is nothing to connect for any more.
+    pub(crate) fn retire(&mut self) {
+        self.outputs.clear();
+        self.state = State::Retired;
     }
 
     /// An attempt succeeded.
@@ -149,7 +171,7 @@ impl Session {
             } => Some(pinged + self.keepalive.deadline),
             State::Open { heard, .. } => Some(heard + self.keepalive.interval),
             State::Waiting { until } => Some(until),
-            State::Connecting => None,
+            State::Connecting | State::Retired => None,
         }
     }
 
@@ -157,15 +179,21 @@ impl Session {
         let State::Open { since, .. } = self.state else {
             return;
         };
-        if now.saturating_duration_since(since) >= HEALTHY_AFTER {
+        let held = now.saturating_duration_since(since);
+        if held >= HEALTHY_AFTER {
             self.backoff.reset();
         }
+        if held >= SETTLED_AFTER {
+            self.rivalry.reset();
+        }
+        let wait = match cause {
+            Cause::Replaced => self.rivalry.next_wait(),
+            Cause::Broken | Cause::Silent => self.backoff.next_wait(),
+        };
         // A ping that was due is of no use any more.
         self.outputs.clear();
         self.outputs.push_back(Output::Lost(cause));
-        self.state = State::Waiting {
-            until: now + self.backoff.next_wait(),
-        };
+        self.state = State::Waiting { until: now + wait };
     }
 }
 
@@ -266,6 +294,34 @@ mod tests {
         assert!(
             longest_wait(&mut session, now, 12, Duration::from_millis(1)) > Duration::from_secs(4)
         );
+    }
+
+    #[test]
+    fn clients_that_take_from_each_other_do_so_less_and_less() {
+        let (mut session, mut now) = session();
+        let mut longest = Duration::ZERO;
+        for _ in 0..30 {
+            session.handle_replaced(now);
+            let at = pass(&mut session);
+            longest = longest.max(at - now);
+            session.handle_opened(at);
+            // The other one waited that long.
+            now = at + HEALTHY_AFTER;
+        }
+        assert!(longest > Duration::from_secs(8), "{longest:?}");
+        now += SETTLED_AFTER;
+        session.handle_replaced(now);
+        assert!(pass(&mut session) - now <= Duration::from_millis(250));
+    }
+
+    #[test]
+    fn what_is_retired_connects_no_more() {
+        let (mut session, now) = session();
+        session.retire();
+        session.handle_broken(now);
+        session.handle_opened(now);
+        assert_eq!(outputs(&mut session), []);
+        assert_eq!(session.poll_timeout(), None);
     }
 
     #[test]

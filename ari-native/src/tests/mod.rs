@@ -6,6 +6,8 @@ mod closing;
 mod connecting;
 mod environment;
 mod events;
+mod repairs;
+mod replaced;
 mod rest;
 mod server;
 mod tls;

@@ -1,0 +1,148 @@
+//! What streams and waits wait for, compared with what there is: no I/O.
+
+use std::collections::{BTreeSet, HashSet};
+
+use ari_core::{
+    EntityKind, Metadata, OperationSpec, Request,
+    operations::{bridges, channels, playbacks, recordings},
+    router::Awaited,
+};
+use serde_json::Value;
+
+/// Playbacks and recordings that are asked for, each by itself; what is beyond asks by itself, over time.
+const MAX_QUESTIONS: usize = 256;
+
+/// A question to Asterisk, and how to read its answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Question {
+    /// Which channels, or bridges, are there?
+    List(EntityKind),
+    /// Is this playback, or this recording, there?
+    One(EntityKind, String),
+}
+
+impl Question {
+    pub(crate) fn request(&self) -> Request {
+        let ask = |operation: &'static OperationSpec| Request::new(operation, Metadata::default());
+        match self {
+            Self::List(EntityKind::Bridge) => ask(&bridges::LIST),
+            Self::List(_) => ask(&channels::LIST),
+            Self::One(EntityKind::LiveRecording, name) => {
+                ask(&recordings::GET_LIVE).with("recordingName", name.as_str())
+            }
+            Self::One(_, id) => ask(&playbacks::GET).with("playbackId", id.as_str()),
+        }
+    }
+}
+
+/// What a question was answered with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// The question has an answer.
+    Clear,
+    /// It should be asked again.
+    Unclear,
+}
+
+/// What is waited for, and what is known to exist.
+#[derive(Debug)]
+pub(crate) struct Comparison {
+    awaited: Vec<Awaited>,
+    /// Kinds of which everything that exists is known.
+    listed: HashSet<EntityKind>,
+    exist: HashSet<(EntityKind, String)>,
+    gone: HashSet<(EntityKind, String)>,
+}
+
+impl Comparison {
+    /// Begins with what is waited for; whatever is created from now on does not count.
+    pub(crate) fn new(awaited: Vec<Awaited>) -> Self {
+        Self {
+            awaited,
+            listed: HashSet::new(),
+            exist: HashSet::new(),
+            gone: HashSet::new(),
+        }
+    }
+
+    /// What is still to be asked.
+    pub(crate) fn questions(&self) -> Vec<Question> {
+        let mut questions = Vec::new();
+        for kind in [EntityKind::Channel, EntityKind::Bridge] {
+            let wanted = self.awaited.iter().any(|awaited| awaited.kind() == kind);
+            if wanted && !self.listed.contains(&kind) {
+                questions.push(Question::List(kind));
+            }
+        }
+        let ones: BTreeSet<(EntityKind, &str)> = self
+            .awaited
+            .iter()
+            .map(|awaited| (awaited.kind(), awaited.id()))
+            .filter(|(kind, _)| matches!(kind, EntityKind::Playback | EntityKind::LiveRecording))
+            .collect();
+        let open = ones
+            .into_iter()
+            .take(MAX_QUESTIONS)
+            .map(|(kind, id)| (kind, id.to_owned()))
+            .filter(|one| !self.exist.contains(one) && !self.gone.contains(one));
+        questions.extend(open.map(|(kind, id)| Question::One(kind, id)));
+        questions
+    }
+
+    /// Takes an answer in.
+    pub(crate) fn answered(&mut self, question: &Question, status: u16, body: &[u8]) -> Verdict {
+        match question {
+            Question::List(kind) => {
+                let items: Option<Vec<Value>> = (status == 200)
+                    .then(|| serde_json::from_slice(body).ok())
+                    .flatten();
+                let Some(items) = items else {
+                    return Verdict::Unclear;
+                };
+                for item in &items {
+                    // What cannot be read could be anything.
+                    let Some(id) = item.get("id").and_then(Value::as_str) else {
+                        return Verdict::Unclear;
+                    };
+                    self.exist.insert((*kind, id.to_owned()));
+                }
+                self.listed.insert(*kind);
+            }
+            Question::One(kind, id) => {
+                let known = match status {
+                    200..=299 => &mut self.exist,
+                    404 => &mut self.gone,
+                    _ => return Verdict::Unclear,
+                };
+                known.insert((*kind, id.clone()));
+            }
+        }
+        Verdict::Clear
+    }
+
+    /// Who is gone, and who nobody could tell of.
+    pub(crate) fn outcome(self) -> Compared {
+        let (mut gone, mut unknown) = (Vec::new(), Vec::new());
+        for awaited in self.awaited {
+            let one = (awaited.kind(), awaited.id().to_owned());
+            if self.exist.contains(&one) {
+                continue;
+            }
+            if self.gone.contains(&one) || self.listed.contains(&one.0) {
+                gone.push(awaited);
+            } else {
+                unknown.push(awaited);
+            }
+        }
+        Compared { gone, unknown }
+    }
+}
+
+/// The outcome of a comparison.
+#[derive(Debug)]
+pub(crate) struct Compared {
+    /// They do not exist any more.
+    pub(crate) gone: Vec<Awaited>,
+    /// Nobody could tell.
+    pub(crate) unknown: Vec<Awaited>,
+}

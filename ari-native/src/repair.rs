@@ -1,0 +1,161 @@
+//! What is done once a lost WebSocket is back, before streams are told that all is restored.
+
+use std::{sync::Arc, time::Duration};
+
+use ari_core::{Error, Metadata, Request, Response, operations::applications};
+use futures::{StreamExt, stream};
+use tokio::time::sleep;
+
+use crate::{
+    backoff::Backoff,
+    link::Link,
+    reconcile::{Comparison, Question, Verdict},
+    restore::Repair,
+};
+
+/// Requests at the same time.
+const CONCURRENT: usize = 4;
+
+/// How often a question is asked that has no answer, before whoever waits asks by itself.
+const TRIES: u32 = 3;
+
+/// How long the last event of what is gone may be on its way: answers and events come by different ways.
+const GRACE: Duration = Duration::from_secs(1);
+
+/// Restores the subscriptions and the filters, compares what is waited for with what there is, and tells
+/// the streams.
+///
+/// As long as something cannot be restored, streams keep their gap and are not told that they are
+/// resynced; each failure is logged, and it is tried again with exponential backoff.
+///
+/// # Cancel safety
+/// Dropping the future is what a second loss does: the next repair begins anew.
+pub(crate) async fn repair(link: Arc<Link>) {
+    let mut backoff = Backoff::new(fastrand::Rng::new());
+    let mut restored = restore(&link).await;
+    compare(&link).await;
+    while !restored {
+        sleep(backoff.next_wait()).await;
+        restored = restore(&link).await;
+    }
+    link.resynced();
+}
+
+/// Tells Asterisk what it has forgotten; gives whether nothing is missing any more.
+async fn restore(link: &Link) -> bool {
+    let mut complete = true;
+    let names = link.memory().applications();
+    for name in names {
+        let request =
+            Request::new(&applications::GET, Metadata::default()).with("applicationName", &*name);
+        let answer = link.ask(&request, true).await;
+        let known = match &answer {
+            Ok(answer) if answer.is_success() => serde_json::from_slice(&answer.body).ok(),
+            _ => None,
+        };
+        let Some(known) = known else {
+            complete = false;
+            warn(&name, "its state", &answer);
+            continue;
+        };
+        let missing = link.memory().missing(&name, &known);
+        let mut repairs = stream::iter(missing)
+            .map(|repair| apply(link, repair))
+            .buffer_unordered(CONCURRENT);
+        while let Some(applied) = repairs.next().await {
+            complete &= applied;
+        }
+    }
+    complete
+}
+
+/// Repairs one thing; gives whether it need not be tried again.
+async fn apply(link: &Link, repair: Repair) -> bool {
+    let (request, times) = repair.request();
+    for _ in 0..times {
+        let answer = link.ask(&request, true).await;
+        match &answer {
+            Ok(response) if response.is_success() => {}
+            // Its source is gone, or this Asterisk does not know such a thing: trying again changes nothing.
+            Err(Error::Unsupported { .. })
+            | Ok(Response {
+                status: 400 | 422, ..
+            }) => {
+                warn(&repair.application, "it is given up", &answer);
+                link.memory().forget(&repair);
+                return true;
+            }
+            _ => {
+                warn(&repair.application, "it will be tried again", &answer);
+                return false;
+            }
+        }
+    }
+    tracing::info!(application = &*repair.application, restored = ?repair.what, "restored");
+    true
+}
+
+fn warn(application: &str, what: &str, answer: &ari_core::Result<Response>) {
+    let reason = match answer {
+        Ok(answer) => format!("{} {}", answer.status, answer.reason),
+        Err(error) => error.to_string(),
+    };
+    tracing::warn!(
+        application,
+        what,
+        reason,
+        "a subscription or filter is not restored"
+    );
+}
+
+/// Ends the streams and waits whose entities are gone.
+async fn compare(link: &Link) {
+    let router = link.events.router();
+    let mut comparison = Comparison::new(router.awaited());
+    let mut backoff = Backoff::new(fastrand::Rng::new());
+    for attempt in 0..TRIES {
+        if attempt > 0 {
+            sleep(backoff.next_wait()).await;
+        }
+        let questions = comparison.questions();
+        let ask = |question: Question| async move {
+            let answer = link.ask(&question.request(), true).await;
+            (question, answer)
+        };
+        let mut answers = stream::iter(questions)
+            .map(ask)
+            .buffer_unordered(CONCURRENT);
+        let mut clear = true;
+        while let Some((question, answer)) = answers.next().await {
+            let verdict = match &answer {
+                Ok(answer) => comparison.answered(&question, answer.status, &answer.body),
+                Err(_) => Verdict::Unclear,
+            };
+            clear &= verdict == Verdict::Clear;
+            if verdict == Verdict::Unclear {
+                tracing::warn!(?question, ?answer, "it is not known yet what is left");
+            }
+        }
+        if clear {
+            break;
+        }
+    }
+    let compared = comparison.outcome();
+    if !compared.gone.is_empty() {
+        sleep(GRACE).await;
+    }
+    for gone in &compared.gone {
+        router.lose(gone);
+    }
+    for unknown in &compared.unknown {
+        router.doubt(unknown);
+    }
+    if !compared.gone.is_empty() || !compared.unknown.is_empty() {
+        let (gone, unknown) = (compared.gone.len(), compared.unknown.len());
+        tracing::info!(
+            gone,
+            unknown,
+            "streams and waits compared with what is left"
+        );
+    }
+}

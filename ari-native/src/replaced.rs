@@ -1,0 +1,115 @@
+//! What to do when another program takes the application over.
+
+use std::{collections::BTreeSet, sync::Arc};
+
+/// What a client does when another program takes its application over, as by connecting with its name.
+///
+/// Asterisk sends the events to whoever connected last, and tells the one before.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum WhenReplaced {
+    /// It yields: streams get a [`Gap`](ari_core::Gap) and end with
+    /// [`End::Replaced`](ari_core::End::Replaced), and
+    /// [`ConnectionState::Replaced`](ari_core::ConnectionState::Replaced) stays. Requests are answered, and
+    /// waits for the end of something go on by asking.
+    ///
+    /// With several applications it goes on with the others, and streams get the gap alone.
+    #[default]
+    Yield,
+    /// It takes the application back: streams get a `Gap`, and `Resynced` as after a lost connection.
+    ///
+    /// Two clients that do so would take it from each other for ever: each waits longer from time to time,
+    /// up to half a minute.
+    TakeBack,
+}
+
+/// Which applications are still this client's.
+#[derive(Debug)]
+pub(crate) struct Standing {
+    policy: WhenReplaced,
+    applications: Vec<Arc<str>>,
+    yielded: BTreeSet<Arc<str>>,
+    turn: Option<Turn>,
+}
+
+/// What is to be done once an application was taken over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Turn {
+    /// Connect again.
+    TakeBack,
+    /// There is no application left: connect no more.
+    Retire,
+}
+
+impl Standing {
+    pub(crate) const fn new(policy: WhenReplaced, applications: Vec<Arc<str>>) -> Self {
+        Self {
+            policy,
+            applications,
+            yielded: BTreeSet::new(),
+            turn: None,
+        }
+    }
+
+    /// The applications to connect as.
+    pub(crate) fn applications(&self) -> impl Iterator<Item = &str> {
+        let kept = |name: &&Arc<str>| !self.yielded.contains(*name);
+        self.applications.iter().filter(kept).map(|name| &**name)
+    }
+
+    /// An application was taken over; gives the one that is given up.
+    pub(crate) fn replaced(&mut self, application: Option<&str>) -> Option<Arc<str>> {
+        let ours = match application {
+            Some(name) => self.applications.iter().find(|known| &***known == name)?,
+            None if self.applications.len() == 1 => self.applications.first()?,
+            None => return None,
+        };
+        if self.policy == WhenReplaced::TakeBack {
+            self.turn = Some(Turn::TakeBack);
+            return None;
+        }
+        let ours = Arc::clone(ours);
+        if !self.yielded.insert(Arc::clone(&ours)) {
+            return None;
+        }
+        if self.yielded.len() == self.applications.len() {
+            self.turn = Some(Turn::Retire);
+        }
+        Some(ours)
+    }
+
+    /// Takes what is to be done.
+    pub(crate) const fn turn(&mut self) -> Option<Turn> {
+        self.turn.take()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn applications_are_given_up_one_by_one() {
+        let mut standing = Standing::new(WhenReplaced::Yield, vec!["a".into(), "b".into()]);
+        assert_eq!(standing.replaced(Some("c")), None);
+        assert_eq!(standing.replaced(None), None);
+        assert_eq!(standing.replaced(Some("a")), Some("a".into()));
+        assert_eq!(standing.replaced(Some("a")), None);
+        assert_eq!(standing.turn(), None);
+        assert_eq!(standing.applications().collect::<Vec<_>>(), ["b"]);
+        assert_eq!(standing.replaced(Some("b")), Some("b".into()));
+        assert_eq!(standing.turn(), Some(Turn::Retire));
+        assert_eq!(standing.applications().count(), 0);
+    }
+
+    #[test]
+    fn whoever_takes_back_keeps_all() {
+        let mut standing = Standing::new(WhenReplaced::TakeBack, vec!["a".into()]);
+        for name in [None, Some("a")] {
+            assert_eq!(standing.replaced(name), None);
+            assert_eq!(standing.turn(), Some(Turn::TakeBack));
+            assert_eq!(standing.turn(), None);
+        }
+        assert_eq!(standing.applications().collect::<Vec<_>>(), ["a"]);
+    }
+}

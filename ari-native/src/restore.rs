@@ -1,0 +1,447 @@
+//! What Asterisk has to be told again after a reconnect: no I/O.
+//!
+//! While an application has live channels, bridges or subscriptions, Asterisk keeps it, with its
+//! subscriptions and its event filter; otherwise, and always with `subscribeAll`, the application that is
+//! there afterwards is a new one. So it is asked for, and told only what is missing.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use ari_core::{
+    EntityKind, Event, Metadata, Request, Response, ended_by, operations::applications,
+};
+use serde_json::{Value, json};
+
+/// How Asterisk names a subscription to all of a kind.
+const ALL: &str = "__AST_";
+
+/// The explicit subscriptions and the event filter of each of the client's applications, as the answers
+/// that came through it say.
+#[derive(Debug)]
+pub(crate) struct Memory {
+    applications: BTreeMap<Arc<str>, Remembered>,
+}
+
+#[derive(Debug, Default)]
+struct Remembered {
+    /// Sources as in `bridge:ID`, and how often each was subscribed to.
+    sources: BTreeMap<String, u32>,
+    filter: Option<Filter>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+struct Filter {
+    allowed: Value,
+    disallowed: Value,
+}
+
+impl Filter {
+    /// The filter of an application as Asterisk describes it; `None`: everything passes.
+    fn read(application: &Value) -> Option<Self> {
+        let list = |name: &str| {
+            let list = application.get(name).filter(|list| list.is_array());
+            list.cloned().unwrap_or_else(|| json!([]))
+        };
+        let filter = Self {
+            allowed: list("events_allowed"),
+            disallowed: list("events_disallowed"),
+        };
+        (filter.allowed != json!([]) || filter.disallowed != json!([])).then_some(filter)
+    }
+}
+
+/// Something to tell Asterisk again.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Repair {
+    pub(crate) application: Arc<str>,
+    pub(crate) what: Missing,
+}
+
+/// What Asterisk does not know any more.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Missing {
+    /// A subscription, counted so often.
+    Source(String, u32),
+    /// The event filter.
+    Filter(Value),
+}
+
+impl Repair {
+    /// The request that repairs it, and how often it is to be sent.
+    pub(crate) fn request(&self) -> (Request, u32) {
+        let application = &*self.application;
+        match &self.what {
+            Missing::Source(source, times) => {
+                let request = Request::new(&applications::SUBSCRIBE, Metadata::default())
+                    .with("applicationName", application)
+                    .with("eventSource", vec![source.clone()]);
+                (request, *times)
+            }
+            Missing::Filter(filter) => {
+                let request = Request::new(&applications::FILTER, Metadata::default())
+                    .with("applicationName", application)
+                    .with("filter", filter.clone());
+                (request, 1)
+            }
+        }
+    }
+}
+
+impl Memory {
+    pub(crate) fn new(applications: impl IntoIterator<Item = Arc<str>>) -> Self {
+        let applications = applications
+            .into_iter()
+            .map(|name| (name, Remembered::default()));
+        Self {
+            applications: applications.collect(),
+        }
+    }
+
+    /// Notes what an answered request changes.
+    pub(crate) fn note(&mut self, request: &Request, response: &Response) {
+        if request.operation.resource != "applications" || !response.is_success() {
+            return;
+        }
+        let name = request.parameters.text("applicationName");
+        let Some(known) = name.and_then(|name| self.applications.get_mut(&*name)) else {
+            return;
+        };
+        let sources = || {
+            request
+                .parameters
+                .texts("eventSource")
+                .map(String::from)
+                .collect::<Vec<_>>()
+        };
+        match request.operation.name {
+            "subscribe" => {
+                for source in sources() {
+                    let counted = is_counted(&source);
+                    let count = known.sources.entry(source).or_default();
+                    *count = if counted { count.saturating_add(1) } else { 1 };
+                }
+            }
+            "unsubscribe" => {
+                for source in sources() {
+                    if let Some(count) = known.sources.get_mut(&source) {
+                        *count -= 1;
+                        if *count == 0 {
+                            known.sources.remove(&source);
+                        }
+                    }
+                }
+            }
+            "filter" => {
+                if let Ok(application) = serde_json::from_slice(&response.body) {
+                    known.filter = Filter::read(&application);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Forgets the subscriptions to the channel or the bridge whose life an event ends.
+    pub(crate) fn after(&mut self, event: &Event) {
+        if self.is_empty() {
+            return;
+        }
+        let source = match ended_by(event) {
+            Some((EntityKind::Channel, id)) => format!("channel:{id}"),
+            Some((EntityKind::Bridge, id)) => format!("bridge:{id}"),
+            _ => return,
+        };
+        for known in self.applications.values_mut() {
+            known.sources.remove(&source);
+        }
+    }
+
+    /// Forgets an application that is no longer this client's.
+    pub(crate) fn leave(&mut self, application: &str) {
+        self.applications.remove(application);
+    }
+
+    /// Forgets what cannot be repaired.
+    pub(crate) fn forget(&mut self, repair: &Repair) {
+        if let Some(known) = self.applications.get_mut(&repair.application) {
+            match &repair.what {
+                Missing::Source(source, _) => {
+                    known.sources.remove(source);
+                }
+                Missing::Filter(_) => known.filter = None,
+            }
+        }
+    }
+
+    /// Whether there is nothing to tell again.
+    fn is_empty(&self) -> bool {
+        self.applications.values().all(Remembered::is_empty)
+    }
+
+    /// The applications that have something to be told again.
+    pub(crate) fn applications(&self) -> Vec<Arc<str>> {
+        let told = self
+            .applications
+            .iter()
+            .filter(|(_, known)| !known.is_empty());
+        told.map(|(name, _)| Arc::clone(name)).collect()
+    }
+
+    /// What is missing from an application as Asterisk describes it.
+    pub(crate) fn missing(&self, name: &Arc<str>, application: &Value) -> Vec<Repair> {
+        let Some(known) = self.applications.get(name) else {
+            return Vec::new();
+        };
+        let heard = Heard::read(application);
+        let sources = known
+            .sources
+            .iter()
+            .filter(|(source, _)| !heard.has(source))
+            .map(|(source, count)| Missing::Source(source.clone(), *count));
+        let filter = known
+            .filter
+            .as_ref()
+            .filter(|filter| Filter::read(application).as_ref() != Some(filter))
+            .map(|filter| {
+                Missing::Filter(
+                    json!({ "allowed": filter.allowed, "disallowed": filter.disallowed }),
+                )
+            });
+        // The filter first: what is subscribed to again may speak at once.
+        filter
+            .into_iter()
+            .chain(sources)
+            .map(|what| Repair {
+                application: Arc::clone(name),
+                what,
+            })
+            .collect()
+    }
+}
+
+impl Remembered {
+    fn is_empty(&self) -> bool {
+        self.sources.is_empty() && self.filter.is_none()
+    }
+}
+
+/// Subscriptions to devices, and those to all of a kind, are there or not.
+fn is_counted(source: &str) -> bool {
+    source
+        .split_once(':')
+        .is_some_and(|(scheme, id)| scheme != "deviceState" && !id.is_empty())
+}
+
+/// What an application is subscribed to, by kind of source.
+struct Heard<'a> {
+    kinds: [(&'static str, BTreeSet<&'a str>); 4],
+}
+
+impl<'a> Heard<'a> {
+    fn read(application: &'a Value) -> Self {
+        let ids = |member: &str| {
+            let items = application.get(member).and_then(Value::as_array);
+            items
+                .into_iter()
+                .flatten()
+                .filter_map(Value::as_str)
+                .collect()
+        };
+        Self {
+            kinds: [
+                ("channel", ids("channel_ids")),
+                ("bridge", ids("bridge_ids")),
+                ("endpoint", ids("endpoint_ids")),
+                ("deviceState", ids("device_names")),
+            ],
+        }
+    }
+
+    fn has(&self, source: &str) -> bool {
+        let Some((scheme, id)) = source.split_once(':') else {
+            return false;
+        };
+        let Some((_, ids)) = self.kinds.iter().find(|(kind, _)| *kind == scheme) else {
+            return false;
+        };
+        // Who hears of all of a kind cannot be subscribed to one of it, nor needs to be.
+        ids.iter().any(|known| known.starts_with(ALL))
+            || (!id.is_empty()
+                && (ids.contains(id)
+                    || scheme == "endpoint"
+                        && ids.iter().any(|known| known.eq_ignore_ascii_case(id))))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ari_core::OperationSpec;
+
+    use super::*;
+
+    fn memory() -> Memory {
+        Memory::new(["demo".into(), "other".into()])
+    }
+
+    fn done(memory: &mut Memory, operation: &'static OperationSpec, name: &str, value: Value) {
+        answered(memory, operation, name, value, 200, &json!({}));
+    }
+
+    fn answered(
+        memory: &mut Memory,
+        operation: &'static OperationSpec,
+        name: &str,
+        value: Value,
+        status: u16,
+        body: &Value,
+    ) {
+        let request = Request::new(operation, Metadata::default())
+            .with("applicationName", "demo")
+            .with(name.to_owned(), value);
+        memory.note(&request, &Response::new(status, "", body.to_string()));
+    }
+
+    fn subscribe(memory: &mut Memory, sources: Value) {
+        done(memory, &applications::SUBSCRIBE, "eventSource", sources);
+    }
+
+    fn unsubscribe(memory: &mut Memory, sources: Value) {
+        done(memory, &applications::UNSUBSCRIBE, "eventSource", sources);
+    }
+
+    fn missing(memory: &Memory, application: &Value) -> Vec<String> {
+        let repairs = memory.missing(&"demo".into(), application);
+        let tell = |repair: Repair| match repair.what {
+            Missing::Source(source, times) => format!("{source} {times}"),
+            Missing::Filter(filter) => filter.to_string(),
+        };
+        repairs.into_iter().map(tell).collect()
+    }
+
+    #[test]
+    fn what_was_subscribed_to_is_missing_where_asterisk_does_not_name_it() {
+        let mut memory = memory();
+        assert_eq!(memory.applications(), Vec::<Arc<str>>::new());
+        subscribe(&mut memory, json!(["channel:c1", "bridge:b1"]));
+        subscribe(&mut memory, json!(["endpoint:PJSIP/alice"]));
+        subscribe(&mut memory, json!("deviceState:Stasis:door"));
+        assert_eq!(memory.applications(), ["demo".into()]);
+        let all = [
+            "bridge:b1 1",
+            "channel:c1 1",
+            "deviceState:Stasis:door 1",
+            "endpoint:PJSIP/alice 1",
+        ];
+        assert_eq!(missing(&memory, &json!({})), all);
+        let survived = json!({
+            "channel_ids": ["c1"], "bridge_ids": ["b1"], "endpoint_ids": ["pjsip/alice"],
+            "device_names": ["Stasis:door"],
+        });
+        assert_eq!(missing(&memory, &survived), [""; 0]);
+        let other = json!({ "channel_ids": ["b1"], "bridge_ids": ["c1"] });
+        assert_eq!(missing(&memory, &other), all);
+    }
+
+    #[test]
+    fn subscriptions_are_counted_as_asterisk_counts_them() {
+        let mut memory = memory();
+        for _ in 0..3 {
+            subscribe(
+                &mut memory,
+                json!(["bridge:b1", "deviceState:d", "channel:"]),
+            );
+        }
+        assert_eq!(
+            missing(&memory, &json!({})),
+            ["bridge:b1 3", "channel: 1", "deviceState:d 1"]
+        );
+        unsubscribe(&mut memory, json!(["bridge:b1", "deviceState:d"]));
+        unsubscribe(&mut memory, json!(["bridge:nobody"]));
+        assert_eq!(missing(&memory, &json!({})), ["bridge:b1 2", "channel: 1"]);
+        unsubscribe(&mut memory, json!(["bridge:b1"]));
+        unsubscribe(&mut memory, json!(["bridge:b1"]));
+        assert_eq!(missing(&memory, &json!({})), ["channel: 1"]);
+    }
+
+    #[test]
+    fn who_hears_of_everything_needs_nothing_else() {
+        let mut memory = memory();
+        subscribe(&mut memory, json!(["channel:c1", "channel:", "bridge:b1"]));
+        let application = json!({ "channel_ids": ["__AST_CHANNEL_ALL_TOPIC"] });
+        assert_eq!(missing(&memory, &application), ["bridge:b1 1"]);
+    }
+
+    #[test]
+    fn refusals_and_other_applications_change_nothing() {
+        let mut memory = memory();
+        let sources = json!(["bridge:b1"]);
+        let refused = &applications::SUBSCRIBE;
+        answered(
+            &mut memory,
+            refused,
+            "eventSource",
+            sources,
+            422,
+            &json!({}),
+        );
+        let request = Request::new(&applications::SUBSCRIBE, Metadata::default())
+            .with("applicationName", "stranger")
+            .with("eventSource", vec!["bridge:b1"]);
+        memory.note(&request, &Response::new(200, "", ""));
+        assert!(memory.is_empty());
+    }
+
+    #[test]
+    fn the_filter_is_what_the_answer_says() {
+        let mut memory = memory();
+        let filter = json!({ "disallowed": [{ "type": "Dial" }] });
+        let set = json!({ "events_allowed": [], "events_disallowed": [{ "type": "Dial" }] });
+        let operation = &applications::FILTER;
+        answered(&mut memory, operation, "filter", filter, 200, &set);
+        assert_eq!(missing(&memory, &set), [""; 0]);
+        let lost = json!({ "events_allowed": [], "events_disallowed": [] });
+        assert_eq!(
+            missing(&memory, &lost),
+            [r#"{"allowed":[],"disallowed":[{"type":"Dial"}]}"#]
+        );
+        answered(&mut memory, operation, "filter", json!({}), 200, &lost);
+        assert!(memory.is_empty());
+    }
+
+    #[test]
+    fn what_has_ended_is_forgotten() {
+        let mut memory = memory();
+        subscribe(
+            &mut memory,
+            json!(["channel:c1", "bridge:b1", "channel:c2"]),
+        );
+        for event in [
+            r#"{"type":"ChannelDestroyed","channel":{"id":"c1"}}"#,
+            r#"{"type":"BridgeDestroyed","bridge":{"id":"b1"}}"#,
+            r#"{"type":"StasisEnd","channel":{"id":"c2"}}"#,
+        ] {
+            memory.after(&Event::parse(event).unwrap());
+        }
+        assert_eq!(missing(&memory, &json!({})), ["channel:c2 1"]);
+        for repair in memory.missing(&"demo".into(), &json!({})) {
+            memory.forget(&repair);
+        }
+        assert!(memory.is_empty());
+    }
+
+    #[test]
+    fn a_repair_is_a_request() {
+        let repair = Repair {
+            application: "demo".into(),
+            what: Missing::Source("endpoint:PJSIP/alice".into(), 2),
+        };
+        let (request, times) = repair.request();
+        let http = request.to_http().unwrap();
+        assert!(
+            http.target
+                .starts_with("/applications/demo/subscription?eventSource=")
+        );
+        assert_eq!(times, 2);
+    }
+}

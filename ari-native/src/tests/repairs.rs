@@ -1,0 +1,331 @@
+//! After a reconnect: what is restored, what is compared, and what streams and waits are told.
+
+use std::time::Duration;
+
+use ari_core::{Ari, End, Operation, Outcome};
+use futures::FutureExt;
+use serde_json::Value;
+use tokio::time::{Instant, advance};
+use tokio_util::task::TaskTracker;
+
+use super::{
+    connected,
+    events::send,
+    next,
+    server::{Reply, Server, ServerSocket},
+};
+
+const SUBSCRIBE: &str = "POST /applications/demo/subscription";
+const APPLICATION: &str = "GET /applications/demo";
+
+fn ok(server: &Server, request: &str, body: &'static str) {
+    server.on(request, Reply::Answer("200 OK", body));
+}
+
+/// Cuts the socket, and gives the next one.
+async fn again(server: &mut Server, socket: ServerSocket) -> ServerSocket {
+    drop(socket);
+    server.socket().await
+}
+
+/// The requests that came, since so many.
+fn lines(server: &Server, since: usize) -> Vec<String> {
+    let seen = server.seen();
+    seen[since..].iter().map(|seen| seen.line.clone()).collect()
+}
+
+async fn subscribe(ari: &Ari, server: &Server, source: &str) {
+    ok(server, SUBSCRIBE, r#"{"name":"demo"}"#);
+    ari.applications().subscribe("demo", source).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_is_gone_is_lost_and_the_others_are_resynced() {
+    let (ari, mut server) = connected().await;
+    let socket = server.socket().await;
+    let (stays, goes) = (
+        ari.channels().handle("stays"),
+        ari.channels().handle("goes"),
+    );
+    let mut all = ari.events().await.unwrap();
+    let mut staying = stays.events().await.unwrap();
+    let mut going = goes.events().await.unwrap();
+    let mut bridge = ari.bridges().handle("b").events().await.unwrap();
+    ok(&server, "GET /channels/goes", "{}");
+    let wait = TaskTracker::new().spawn({
+        let goes = goes.clone();
+        async move { goes.until_hungup().await }
+    });
+    server.saw(1).await;
+    ok(
+        &server,
+        "GET /channels",
+        r#"[{"id":"stays"},{"id":"other"}]"#,
+    );
+    ok(&server, "GET /bridges", "[]");
+    let start = Instant::now();
+    let _socket = again(&mut server, socket).await;
+    for stream in [&mut all, &mut staying, &mut going, &mut bridge] {
+        assert_eq!(next(stream).await, "Gap Reconnected None");
+    }
+    assert_eq!(next(&mut going).await, "end Some(Lost)");
+    assert_eq!(next(&mut bridge).await, "end Some(Lost)");
+    assert!(matches!(wait.await.unwrap(), Ok(Outcome::Lost(entity)) if &*entity.id == "goes"));
+    assert!(
+        start.elapsed() >= Duration::from_secs(1),
+        "the last event has its time"
+    );
+    assert_eq!(next(&mut staying).await, "Resynced");
+    assert_eq!(next(&mut all).await, "Resynced");
+    assert!(staying.end().is_none());
+    let asked = lines(&server, 0);
+    let lists = asked.iter().filter(|line| !line.ends_with("/goes"));
+    assert_eq!(lists.count(), 2, "one list of each kind: {asked:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_last_event_that_is_late_counts() {
+    let (ari, mut server) = connected().await;
+    let socket = server.socket().await;
+    let mut events = ari.channels().handle("c").events().await.unwrap();
+    ok(&server, "GET /channels", "[]");
+    let mut socket = again(&mut server, socket).await;
+    server.saw(1).await;
+    send(
+        &mut socket,
+        r#"{"type":"ChannelDestroyed","channel":{"id":"c"}}"#,
+    )
+    .await;
+    assert_eq!(next(&mut events).await, "Gap Reconnected None");
+    assert_eq!(next(&mut events).await, "ChannelDestroyed");
+    assert_eq!(next(&mut events).await, "end Some(Ended)");
+}
+
+#[tokio::test(start_paused = true)]
+async fn playbacks_and_recordings_are_asked_for_one_by_one() {
+    let (ari, mut server) = connected().await;
+    let socket = server.socket().await;
+    let mut plays = ari.playbacks().handle("plays").events().await.unwrap();
+    let mut over = ari.playbacks().handle("over").events().await.unwrap();
+    let mut records = ari
+        .recordings()
+        .live_handle("records")
+        .events()
+        .await
+        .unwrap();
+    ok(&server, "GET /playbacks/plays", "{}");
+    ok(&server, "GET /recordings/live/records", "{}");
+    let _socket = again(&mut server, socket).await;
+    for stream in [&mut plays, &mut records] {
+        assert_eq!(next(stream).await, "Gap Reconnected None");
+        assert_eq!(next(stream).await, "Resynced");
+    }
+    assert_eq!(next(&mut over).await, "Gap Reconnected None");
+    assert_eq!(next(&mut over).await, "end Some(Lost)");
+    assert_eq!(server.seen().len(), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_nobody_can_tell_of_asks_by_itself() {
+    let (ari, mut server) = connected().await;
+    let socket = server.socket().await;
+    let mut events = ari.channels().handle("c").events().await.unwrap();
+    for _ in 0..3 {
+        server.on("GET /channels", Reply::Answer("500 Oh", "no"));
+    }
+    let _socket = again(&mut server, socket).await;
+    assert_eq!(next(&mut events).await, "Gap Reconnected None");
+    assert_eq!(next(&mut events).await, "Resynced");
+    assert_eq!(next(&mut events).await, "end Some(Lost)");
+    let asked = lines(&server, 0);
+    assert_eq!(asked.last().unwrap(), "GET /ari/channels/c", "{asked:?}");
+    assert_eq!(asked.len(), 4);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_not_created_yet_is_not_lost() {
+    let (ari, mut server) = connected().await;
+    let socket = server.socket().await;
+    let staged = ari.channels().originate("PJSIP/alice").channel_id("new");
+    let staged = staged.staged().await.unwrap();
+    let mut all = ari.events().await.unwrap();
+    let _socket = again(&mut server, socket).await;
+    assert_eq!(next(&mut all).await, "Gap Reconnected None");
+    assert_eq!(next(&mut all).await, "Resynced");
+    ok(&server, "POST /channels", r#"{"id":"new"}"#);
+    ok(&server, "GET /channels/new", r#"{"id":"new"}"#);
+    let (channel, mut events) = staged.send().await.unwrap();
+    assert_eq!(channel.id(), "new");
+    assert_eq!(next(&mut events).await, "Gap Reconnected None");
+    assert_eq!(next(&mut events).await, "Resynced");
+    advance(Duration::from_mins(1)).await;
+    assert!(next(&mut events).now_or_never().is_none());
+    assert_eq!(events.end(), None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn subscriptions_and_filter_are_applied_again_where_they_are_missing() {
+    let (ari, mut server) = connected().await;
+    let mut all = ari.events().await.unwrap();
+    let socket = server.socket().await;
+    subscribe(&ari, &server, "bridge:survives").await;
+    for _ in 0..2 {
+        subscribe(&ari, &server, "endpoint:PJSIP/alice").await;
+    }
+    let filter = r#"{"events_allowed":[{"type":"Dial"}],"events_disallowed":[],"name":"demo"}"#;
+    ok(&server, "PUT /applications/demo/eventFilter", filter);
+    let wanted: Value = serde_json::from_str(r#"{"allowed":[{"type":"Dial"}]}"#).unwrap();
+    ari.applications()
+        .filter("demo")
+        .filter(wanted)
+        .await
+        .unwrap();
+    let before = server.seen().len();
+    ok(
+        &server,
+        APPLICATION,
+        r#"{"name":"demo","bridge_ids":["survives"]}"#,
+    );
+    ok(&server, "PUT /applications/demo/eventFilter", filter);
+    for _ in 0..2 {
+        ok(&server, SUBSCRIBE, r#"{"name":"demo"}"#);
+    }
+    let socket = again(&mut server, socket).await;
+    assert_eq!(next(&mut all).await, "Gap Reconnected None");
+    assert_eq!(next(&mut all).await, "Resynced");
+    let asked = lines(&server, before);
+    let subscription =
+        "POST /ari/applications/demo/subscription?eventSource=endpoint%3APJSIP%2Falice";
+    let restored = [
+        "GET /ari/applications/demo",
+        "PUT /ari/applications/demo/eventFilter",
+    ];
+    assert_eq!(asked[0], restored[0]);
+    assert!(asked.contains(&restored[1].to_owned()), "{asked:?}");
+    assert_eq!(
+        asked.iter().filter(|line| *line == subscription).count(),
+        2,
+        "{asked:?}"
+    );
+    assert_eq!(asked.len(), 4);
+    // The next time all is there still.
+    let before = server.seen().len();
+    ok(
+        &server,
+        APPLICATION,
+        r#"{"bridge_ids":["survives"],"endpoint_ids":["PJSIP/alice"],"events_allowed":[{"type":"Dial"}]}"#,
+    );
+    let _socket = again(&mut server, socket).await;
+    assert_eq!(next(&mut all).await, "Gap Reconnected None");
+    assert_eq!(next(&mut all).await, "Resynced");
+    assert_eq!(lines(&server, before), [restored[0]]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_gap_stays_until_all_is_restored() {
+    let (ari, mut server) = connected().await;
+    let mut all = ari.events().await.unwrap();
+    let socket = server.socket().await;
+    subscribe(&ari, &server, "bridge:b").await;
+    let before = server.seen().len();
+    for _ in 0..5 {
+        server.on(APPLICATION, Reply::Answer("503 Not Yet", ""));
+    }
+    for _ in 0..2 {
+        ok(&server, APPLICATION, "{}");
+    }
+    server.on(SUBSCRIBE, Reply::Answer("500 Oh", "no"));
+    ok(&server, SUBSCRIBE, "{}");
+    let mut socket = again(&mut server, socket).await;
+    assert_eq!(next(&mut all).await, "Gap Reconnected None");
+    send(&mut socket, r#"{"type":"Meanwhile"}"#).await;
+    assert_eq!(next(&mut all).await, "Meanwhile");
+    assert_eq!(next(&mut all).await, "Resynced");
+    assert_eq!(lines(&server, before).len(), 9);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_source_that_is_gone_is_given_up() {
+    let (ari, mut server) = connected().await;
+    let mut all = ari.events().await.unwrap();
+    let mut socket = server.socket().await;
+    subscribe(&ari, &server, "bridge:b").await;
+    ok(&server, APPLICATION, "{}");
+    server.on(SUBSCRIBE, Reply::Answer("422 Unprocessable Entity", "{}"));
+    for _ in 0..2 {
+        socket = again(&mut server, socket).await;
+        assert_eq!(next(&mut all).await, "Gap Reconnected None");
+        assert_eq!(next(&mut all).await, "Resynced");
+    }
+    assert_eq!(
+        server.seen().len(),
+        3,
+        "it is not asked for the second time"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_second_loss_begins_anew() {
+    let (ari, mut server) = connected().await;
+    let mut all = ari.events().await.unwrap();
+    let mut events = ari.channels().handle("c").events().await.unwrap();
+    let socket = server.socket().await;
+    server.on("GET /channels", Reply::Silence);
+    let socket = again(&mut server, socket).await;
+    server.saw(1).await;
+    ok(&server, "GET /channels", "[]");
+    let _socket = again(&mut server, socket).await;
+    for stream in [&mut all, &mut events] {
+        assert_eq!(next(stream).await, "Gap Reconnected None");
+    }
+    assert_eq!(next(&mut events).await, "end Some(Lost)");
+    assert_eq!(events.end(), Some(End::Lost));
+    assert_eq!(next(&mut all).await, "Resynced");
+}
+
+#[tokio::test(start_paused = true)]
+async fn repairs_do_not_wait_for_the_connections_that_calls_hold() {
+    let mut server = Server::new();
+    let ari = super::to(&server)
+        .max_connections(1)
+        .connect()
+        .await
+        .unwrap();
+    let socket = server.socket().await;
+    let mut events = ari.channels().handle("c").events().await.unwrap();
+    server.on("GET /bridges", Reply::Silence);
+    let call = ari.bridges().list().timeout_after(Duration::from_hours(1));
+    let mut call = call.into_future();
+    tokio::select! {
+        _ = &mut call => panic!("nobody answered"),
+        () = server.saw(1) => {}
+    }
+    ok(&server, "GET /channels", r#"[{"id":"c"}]"#);
+    let _socket = again(&mut server, socket).await;
+    assert_eq!(next(&mut events).await, "Gap Reconnected None");
+    assert_eq!(next(&mut events).await, "Resynced");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_start_before_the_answer_is_not_lost() {
+    let (ari, mut server) = connected().await;
+    let mut socket = server.socket().await;
+    server.on("POST /channels", Reply::Silence);
+    let staged = ari.channels().originate("PJSIP/alice").channel_id("mine");
+    let mut staged = staged
+        .timeout_after(Duration::from_secs(1))
+        .staged()
+        .await
+        .unwrap();
+    let start = r#"{"type":"StasisStart","application":"demo","args":[],"channel":{"id":"mine"}}"#;
+    let mut calls = ari.calls().await.unwrap();
+    send(&mut socket, start).await;
+    assert_eq!(next(staged.events()).await, "StasisStart");
+    assert!(
+        futures::StreamExt::next(&mut calls)
+            .now_or_never()
+            .is_none(),
+        "it is no new call"
+    );
+    assert!(staged.send().await.is_err());
+}
