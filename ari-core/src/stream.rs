@@ -17,7 +17,7 @@ use crate::{
     error::Result,
     event::Event,
     events::TypedEvent,
-    router::{End, Gap, GapCause, Interest, Item, Queue, Registration, Sink, Taken},
+    router::{self, End, Gap, GapCause, Interest, Item, Queue, Registration, Sink, Taken},
     scope::Through,
 };
 
@@ -239,10 +239,13 @@ fn see<V: View>(item: Item) -> Option<StreamItem<V>> {
         Item::Resynced => StreamItem::Resynced,
         // The last event of an entity reaches every stream of it, to end it.
         Item::Event(event) if V::KIND.is_some_and(|kind| kind != event.kind()) => return None,
-        Item::Event(event) => match V::view(event) {
-            Some(view) => StreamItem::Event(view),
-            None => StreamItem::Gap(Gap::new(Some(1), GapCause::Undecodable)),
-        },
+        Item::Event(event) => V::view(event).map_or_else(
+            || {
+                router::meter::gaps(GapCause::Undecodable).increment(1);
+                StreamItem::Gap(Gap::new(Some(1), GapCause::Undecodable))
+            },
+            StreamItem::Event,
+        ),
     })
 }
 

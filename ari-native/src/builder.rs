@@ -20,6 +20,7 @@ use crate::{
     driver,
     exchange::Http,
     link::{Ending, Limits, Link, SocketPlan},
+    meter,
     pool::Pool,
     replaced::{Standing, WhenReplaced},
     session::Keepalive,
@@ -246,6 +247,7 @@ impl Builder {
         let retry = self.retry;
         let client = Client::new(self.link().await?);
         let link = client.link();
+        meter::describe();
         let mut backoff = Backoff::new(fastrand::Rng::new());
         let (socket, greeting) = loop {
             match link.attempt().await {

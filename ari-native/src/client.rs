@@ -10,7 +10,7 @@ use ari_core::{
 use futures::{FutureExt, future::BoxFuture};
 use tracing::{Instrument, field::Empty};
 
-use crate::link::Link;
+use crate::{link::Link, meter::Measured};
 
 /// The one owner of a link: its drop ends the link's tasks.
 pub(crate) struct Client {
@@ -45,11 +45,14 @@ impl AriClient for Client {
             op = operation.name,
             method = operation.method.as_str(),
             path = operation.path,
+            attempt = Empty,
             status = Empty,
         );
         let recorded = span.clone();
         let call = async move {
+            let measured = Measured::begin(operation);
             let answer = self.link.call(&request).await;
+            measured.end(&answer);
             match &answer {
                 Ok(response) => {
                     recorded.record("status", response.status);

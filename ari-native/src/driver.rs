@@ -184,7 +184,10 @@ impl Driver<'_> {
 /// Hands what came to those whom it concerns.
 pub(crate) fn take_in(link: &Link, frame: Frame) {
     match frame {
-        Frame::Text(text) => deliver(link, text),
+        Frame::Text(text) => {
+            link.received.increment(1);
+            deliver(link, text);
+        }
         Frame::Binary(bytes) => undecodable(link, bytes, "it is binary"),
         Frame::Alive => {}
     }

@@ -12,6 +12,7 @@ use hyper::{
     ext::ReasonPhrase,
 };
 use tokio::time::{Instant, timeout_at};
+use tracing::Span;
 
 use crate::{
     address::HttpAddress,
@@ -95,6 +96,8 @@ impl Http {
                 Ok(Err(Attempt::Failed(Failure::Broken { error, .. })))
                     if may_repeat && !error.is_parse() =>
                 {
+                    Span::current().record("attempt", 2);
+                    tracing::warn!(%error, "the connection broke, and the GET is sent again");
                     (may_repeat, fresh) = (false, true);
                 }
                 Ok(Err(Attempt::Failed(failure))) => return Err(failure),

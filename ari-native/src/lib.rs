@@ -13,6 +13,7 @@ mod exchange;
 mod frame;
 mod greeting;
 mod link;
+mod meter;
 mod pool;
 mod reconcile;
 mod repair;

@@ -28,6 +28,7 @@ use crate::{
     exchange::{Answer as HttpAnswer, Http},
     frame::guard_filter,
     greeting::{Greeting, greet},
+    meter,
     replaced::{Standing, Turn},
     restore::Memory,
     session::{Cause, Keepalive},
@@ -63,6 +64,8 @@ pub(crate) struct Link {
     pub(crate) socket: SocketPlan,
     pub(crate) limits: Limits,
     pub(crate) events: LocalEvents,
+    /// Counts what comes over the WebSocket.
+    pub(crate) received: metrics::Counter,
     pub(crate) tracker: TaskTracker,
     /// Ends everything in good order.
     pub(crate) closing: CancellationToken,
@@ -97,6 +100,7 @@ impl Link {
             socket,
             limits,
             events: LocalEvents::comparing(),
+            received: meter::received(),
             tracker,
             closing: CancellationToken::new(),
             kill,
@@ -312,6 +316,7 @@ impl Link {
         }
         self.set_state(ConnectionState::Connected);
         tracing::info!(asterisk = %self.peer(), version = greeting.version.as_deref(), "the WebSocket is back");
+        meter::reconnected();
     }
 
     /// Tells every stream that what was lost is restored.
@@ -342,6 +347,9 @@ impl Link {
         };
         let http = guarded.as_ref().unwrap_or(request).to_http()?;
         let limit = request.timeout.unwrap_or(self.limits.request);
+        // Never with the query: there are values in it.
+        let path = http.target.split('?').next().unwrap_or_default();
+        tracing::debug!(path, "a request");
         self.events.bind(request);
         let deadline = after(limit);
         let exchange = async {
@@ -395,6 +403,7 @@ impl Link {
         let _ending = Ending(self);
         self.stop();
         let ended = timeout(CLOSE_WITHIN, self.tracker.wait()).await;
+        tracing::info!(asterisk = %self.peer(), in_time = ended.is_ok(), "closed");
         ended.map_err(|_| Error::Connect {
             reason: format!(
                 "the connection to Asterisk at {} did not end within {CLOSE_WITHIN:?}",

@@ -19,6 +19,7 @@ use crate::{
     address::Peer,
     connector::Dialer,
     error::NotSent,
+    meter::Open,
     tap::{Beginning, Tapped},
 };
 
@@ -155,8 +156,9 @@ impl Pool {
         let (sender, connection) = http1::handshake(TokioIo::new(io))
             .await
             .map_err(NotSent::Dropped)?;
-        let kill = self.kill.clone();
+        let (kill, open) = (self.kill.clone(), Open::http());
         self.tracker.spawn(async move {
+            let _open = open;
             if let Some(Err(error)) = kill.run_until_cancelled(connection).await {
                 tracing::debug!(%error, "an HTTP connection ended");
             }

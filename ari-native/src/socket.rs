@@ -26,6 +26,7 @@ use crate::{
     connector::{BoxIo, Dialer},
     desk::Seat,
     error::Trouble,
+    meter::Open,
 };
 
 /// Longest event that is taken; a longer one costs the connection.
@@ -40,6 +41,7 @@ pub(crate) struct Socket {
     flush: bool,
     /// Where requests come from that go over it.
     seat: Option<Seat>,
+    _open: Open,
 }
 
 /// What came.
@@ -89,6 +91,7 @@ impl Socket {
             ping: false,
             flush: false,
             seat: None,
+            _open: Open::websocket(),
         })
     }
 

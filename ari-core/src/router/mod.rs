@@ -6,6 +6,7 @@
 
 mod feeds;
 mod index;
+pub(crate) mod meter;
 mod queue;
 mod sink;
 
@@ -111,6 +112,7 @@ impl Router {
 
     /// Tells every subscription of a feed that events are missing.
     pub fn gap(&self, feed: &Feed, gap: Gap) {
+        meter::gaps(gap.cause).increment(1);
         let mut wakers = Vec::new();
         let doubt = !self.compares_after(gap.cause);
         self.lock()
@@ -120,6 +122,7 @@ impl Router {
 
     /// Tells every subscription that events are missing.
     pub fn gap_everywhere(&self, gap: Gap) {
+        meter::gaps(gap.cause).increment(1);
         let mut wakers = Vec::new();
         let doubt = !self.compares_after(gap.cause);
         self.lock()

@@ -6,6 +6,7 @@ use std::{
     task::{Context, Poll, Waker},
 };
 
+use super::meter;
 use crate::event::Event;
 
 /// Why events are missing from a stream.
@@ -76,6 +77,8 @@ pub(crate) enum Taken {
 
 pub(crate) struct Queue {
     state: Mutex<State>,
+    overflows: metrics::Counter,
+    dropped: metrics::Counter,
 }
 
 struct State {
@@ -103,6 +106,8 @@ impl Queue {
                 waker: None,
                 last_sequence: 0,
             }),
+            overflows: meter::gaps(GapCause::Overflow),
+            dropped: meter::dropped(),
         }
     }
 
@@ -118,7 +123,11 @@ impl Queue {
         }
         state.last_sequence = sequence;
         if state.events >= state.capacity {
+            if state.overflowed == 0 {
+                self.overflows.increment(1);
+            }
             state.overflowed += 1;
+            self.dropped.increment(1);
             return None;
         }
         state.flush_overflow();

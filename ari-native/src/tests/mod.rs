@@ -6,11 +6,13 @@ mod closing;
 mod connecting;
 mod environment;
 mod events;
+mod metrics;
 mod repairs;
 mod replaced;
 mod rest;
 mod server;
 mod tls;
+mod tracing;
 mod versions;
 
 use ari_core::{Ari, Events, StreamItem};
