@@ -95,6 +95,8 @@ pub enum Error {
         source: Option<Source>,
     },
     /// The client, or the scope of it that this came through, is closed.
+    ///
+    /// A request that was made afterwards was not sent. One that was under way at the time may have run.
     #[error("the client is closed")]
     Closed,
 }

@@ -188,3 +188,28 @@ async fn callers_without_end_are_one_that_waits() {
     let totals = simulator.call_totals();
     assert_eq!((totals.placed, totals.waiting), (100, 1));
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_older_asterisk_is_not_asked_for_what_it_does_not_have() {
+    for (version, refused) in [
+        ("22.9.1", true),
+        ("22.10.0", false),
+        ("GIT-22-6c1f1a4", false),
+    ] {
+        let mut options = WorldOptions::default();
+        options.version = version.to_owned();
+        let simulator = Simulator::builder().options(options).start();
+        let ari = simulator.connect("welcome").unwrap();
+        let claim = ari
+            .event_operations()
+            .claim_channel("nobody", "welcome")
+            .await;
+        match claim.unwrap_err() {
+            Error::Unsupported { since, .. } if refused => {
+                assert_eq!(since, ["20.20.0", "22.10.0", "23.4.0"]);
+            }
+            Error::Refused(_) if !refused => {}
+            error => panic!("{version}: {error:?}"),
+        }
+    }
+}

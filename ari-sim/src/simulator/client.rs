@@ -3,7 +3,7 @@
 use std::{fmt, sync::Arc, time::Duration};
 
 use ari_core::{
-    AriClient, ConnectionState, Error, Gathered, Metadata, Request, Response, Result,
+    AriClient, ConnectionState, Error, Gathered, Metadata, Request, Response, Result, Version,
     local::LocalEvents,
     not_sent,
     router::{Feed, Router},
@@ -23,6 +23,7 @@ const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
 pub(crate) struct Client {
     runtime: Arc<Runtime>,
     link: Arc<LocalLink>,
+    version: Option<Version>,
 }
 
 impl Client {
@@ -32,6 +33,7 @@ impl Client {
         Self {
             runtime: Arc::clone(runtime),
             link,
+            version: runtime.version(),
         }
     }
 
@@ -48,6 +50,9 @@ impl Client {
         {
             let subject = format!("Asterisk {wanted}, since this client is connected to {here}");
             return Err(Error::NobodyThere { subject });
+        }
+        if let Some(version) = self.version {
+            version.check(request)?;
         }
         // What cannot be written as HTTP is refused here as on the other transports.
         request.to_http()?;

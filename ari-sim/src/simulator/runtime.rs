@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use ari_core::{Request, Response};
+use ari_core::{Request, Response, Version};
 use bytes::Bytes;
 use tokio::{
     runtime::Handle,
@@ -171,6 +171,11 @@ impl Runtime {
 
     fn lock(&self) -> MutexGuard<'_, Core> {
         self.core.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The version that this Asterisk gives itself, if it is a release.
+    pub(crate) fn version(&self) -> Option<Version> {
+        self.with_world(|world, _| Version::parse(world.version()))
     }
 
     pub(crate) fn asterisk_id(&self) -> String {

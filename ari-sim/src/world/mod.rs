@@ -223,6 +223,11 @@ impl World {
         &self.options.asterisk_id
     }
 
+    /// The version that it gives itself.
+    pub fn version(&self) -> &str {
+        &self.options.version
+    }
+
     /// The time up to which it has been advanced.
     pub const fn now(&self) -> SimTime {
         self.now
