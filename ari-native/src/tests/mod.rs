@@ -1,5 +1,6 @@
 //! The client against an Asterisk made of in-memory pipes, in virtual time.
 
+mod applications;
 mod bad_input;
 mod calls;
 mod closing;
