@@ -7,6 +7,7 @@ mod closing;
 mod connecting;
 mod environment;
 mod events;
+mod faults;
 mod metrics;
 mod repairs;
 mod replaced;

@@ -117,15 +117,27 @@ impl Connected<IncomingStream<'_, CutListener>> for Connection {
     }
 }
 
+/// A stream of bytes whose end may be told as a reset.
+pub(crate) trait Wire: AsyncRead + AsyncWrite + Unpin {
+    /// Has its end told as a reset.
+    fn reset(&self) -> io::Result<()>;
+}
+
+impl Wire for TcpStream {
+    fn reset(&self) -> io::Result<()> {
+        self.set_zero_linger()
+    }
+}
+
 /// A connection that ends in an error once it is cut.
-pub(crate) struct CutStream {
-    stream: TcpStream,
+pub(crate) struct CutStream<S = TcpStream> {
+    stream: S,
     guard: LinkGuard,
     cutting: Pin<Box<WaitForCancellationFutureOwned>>,
 }
 
-impl CutStream {
-    pub(crate) fn new(stream: TcpStream, guard: LinkGuard) -> Self {
+impl<S: Wire> CutStream<S> {
+    pub(crate) fn new(stream: S, guard: LinkGuard) -> Self {
         let cutting = Box::pin(guard.link().cut.clone().cancelled_owned());
         Self {
             stream,
@@ -138,7 +150,7 @@ impl CutStream {
         match self.cutting.as_mut().poll(context) {
             Poll::Ready(()) => {
                 if self.guard.link().valve.is_reset()
-                    && let Err(error) = self.stream.set_zero_linger()
+                    && let Err(error) = self.stream.reset()
                 {
                     tracing::debug!(%error, "a connection ends without a reset");
                 }
@@ -148,12 +160,16 @@ impl CutStream {
         }
     }
 
+    pub(super) const fn link(&self) -> &Arc<Link> {
+        self.guard.link()
+    }
+
     fn is_dead(&self) -> bool {
         self.guard.link().valve.is_dead()
     }
 }
 
-impl AsyncRead for CutStream {
+impl<S: Wire> AsyncRead for CutStream<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -168,7 +184,7 @@ impl AsyncRead for CutStream {
 }
 
 // On a dead connection what is written is gone, and nobody hears of it.
-impl AsyncWrite for CutStream {
+impl<S: Wire> AsyncWrite for CutStream<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,

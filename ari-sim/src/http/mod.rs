@@ -4,6 +4,7 @@ mod admin;
 mod events;
 mod faults;
 mod listener;
+mod memory;
 pub(crate) mod outbound;
 mod phones;
 mod rest;
@@ -16,6 +17,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use self::listener::{Connection, CutListener};
+pub use self::memory::MemoryServer;
 use crate::simulator::Runtime;
 
 /// A server of a [`Simulator`](crate::Simulator). Dropping it stops it: it refuses connections, and
@@ -56,6 +58,18 @@ impl Drop for Server {
     }
 }
 
+/// What every server serves.
+fn routes(runtime: &Arc<Runtime>) -> Router {
+    let strike = middleware::from_fn_with_state(Arc::clone(runtime), faults::strike);
+    let control = admin::routes().merge(faults::routes());
+    Router::new()
+        .fallback(rest::handle)
+        .layer(strike)
+        .merge(control.layer(middleware::from_fn(faults::control)))
+        .layer(DefaultBodyLimit::disable())
+        .with_state(Arc::clone(runtime))
+}
+
 pub(crate) async fn serve(runtime: &Arc<Runtime>, address: SocketAddr) -> std::io::Result<Server> {
     let listener = TcpListener::bind(address).await?;
     let address = listener.local_addr()?;
@@ -63,15 +77,7 @@ pub(crate) async fn serve(runtime: &Arc<Runtime>, address: SocketAddr) -> std::i
     let ended = CancellationToken::new();
     let (links, reach) = (Arc::clone(&runtime.links), runtime.reach());
     let listener = CutListener::new(listener, stopped.clone(), links, reach)?;
-    let strike = middleware::from_fn_with_state(Arc::clone(runtime), faults::strike);
-    let control = admin::routes().merge(faults::routes());
-    let app = Router::new()
-        .fallback(rest::handle)
-        .layer(strike)
-        .merge(control.layer(middleware::from_fn(faults::control)))
-        .layer(DefaultBodyLimit::disable())
-        .with_state(Arc::clone(runtime));
-    let service = app.into_make_service_with_connect_info::<Connection>();
+    let service = routes(runtime).into_make_service_with_connect_info::<Connection>();
     let (until, over) = (stopped.clone(), ended.clone().drop_guard());
     runtime.tracker.spawn(async move {
         let _over = over;

@@ -30,7 +30,7 @@ pub(crate) use self::{
 };
 use crate::{
     faults::{FaultBook, FaultError, FaultId, FaultRule, FaultStatus},
-    http::{self, Server},
+    http::{self, MemoryServer, Server},
     wire::{AriConfig, User},
     world::{CallRecord, CallScript, CallTotals, SimTime, World, WorldOptions},
 };
@@ -238,6 +238,11 @@ impl Simulator {
     /// The address cannot be listened on.
     pub async fn serve(&self, address: impl Into<SocketAddr>) -> std::io::Result<Server> {
         http::serve(self.runtime(), address.into()).await
+    }
+
+    /// Serves ARI over HTTP and WebSocket through pipes in memory, for tests in virtual time.
+    pub fn serve_in_memory(&self) -> MemoryServer {
+        MemoryServer::start(self.runtime())
     }
 
     /// Opens sockets to the server of an application, as `type=outbound_websocket` of `ari.conf` does:
