@@ -14,6 +14,7 @@ const LONGEST: Duration = Duration::from_secs(30);
 pub(crate) struct Backoff {
     random: fastrand::Rng,
     failures: u32,
+    longest: Duration,
 }
 
 impl Backoff {
@@ -21,6 +22,15 @@ impl Backoff {
         Self {
             random,
             failures: 0,
+            longest: LONGEST,
+        }
+    }
+
+    /// No waits: the other side makes the attempts.
+    pub(crate) fn none(self) -> Self {
+        Self {
+            longest: Duration::ZERO,
+            ..self
         }
     }
 
@@ -39,7 +49,7 @@ impl Backoff {
     fn limit(&self) -> Duration {
         FIRST
             .saturating_mul(1_u32.checked_shl(self.failures).unwrap_or(u32::MAX))
-            .min(LONGEST)
+            .min(self.longest)
     }
 }
 

@@ -17,14 +17,15 @@ use crate::{
     client::Client,
     connector::{Connector, Dialer, Tcp},
     desk::Desk,
+    door::SocketPlan,
     driver,
     exchange::Http,
-    link::{Ending, Limits, Link, SocketPlan},
+    link::{Ending, Limits, Link},
     meter,
     pool::Pool,
     replaced::{Standing, WhenReplaced},
     session::Keepalive,
-    tls::{self, ClientCertificate, Trust},
+    tls::{self, OwnCertificate, Trust},
 };
 
 /// How long the answer to a ping is waited for, unless pings are more frequent than that.
@@ -150,8 +151,8 @@ impl Builder {
     ///
     /// If nothing comes within as much time again, but 5 s at most, the WebSocket is made again: by default
     /// one that is open at this side only is found after 15 s.
-    pub fn ping_interval(mut self, interval: Duration) -> Self {
-        self.ping_interval = interval.clamp(MIN_PING_INTERVAL, MAX_PING_INTERVAL);
+    pub const fn ping_interval(mut self, interval: Duration) -> Self {
+        self.ping_interval = interval;
         self
     }
 
@@ -183,7 +184,7 @@ impl Builder {
         chain: impl Into<Vec<u8>>,
         key: impl Into<Vec<u8>>,
     ) -> Self {
-        self.trust.client = Some(ClientCertificate::new(chain, key));
+        self.trust.client = Some(OwnCertificate::new(chain, key));
         self
     }
 
@@ -281,10 +282,7 @@ impl Builder {
         };
         let authorization = credentials.ok_or_else(missing)?.header()?;
         let url = socket.for_applications(&self.applications, self.subscribe_all)?;
-        let keepalive = Keepalive {
-            interval: self.ping_interval,
-            deadline: self.ping_interval.min(PONG_WITHIN),
-        };
+        let keepalive = keepalive(self.ping_interval);
         let limits = Limits {
             request: self.request_timeout,
             connect: self.connect_timeout,
@@ -365,6 +363,15 @@ async fn trust(trust: Trust) -> Result<TlsConnector> {
         reason: "TLS could not be set up".into(),
         source: Some(error.into()),
     })?
+}
+
+/// How a WebSocket is kept that is pinged after so much silence.
+pub(crate) fn keepalive(interval: Duration) -> Keepalive {
+    let interval = interval.clamp(MIN_PING_INTERVAL, MAX_PING_INTERVAL);
+    Keepalive {
+        interval,
+        deadline: interval.min(PONG_WITHIN),
+    }
 }
 
 fn wrong(reason: impl Into<String>) -> Error {

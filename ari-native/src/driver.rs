@@ -8,6 +8,7 @@ use futures::future::{BoxFuture, FutureExt, OptionFuture, pending};
 use tokio::time::{Instant, sleep_until};
 
 use crate::{
+    door::Door,
     error::Trouble,
     frame::ANSWER,
     greeting::Greeting,
@@ -27,7 +28,10 @@ const CLOSE_WITHIN: Duration = Duration::from_secs(2);
 /// Whatever ends this task, even before it began, streams and calls must not wait for it.
 pub(crate) async fn run(link: Ending<Arc<Link>>, socket: Socket) {
     let link = &link.0;
-    let session = Session::open(link.limits.keepalive, fastrand::Rng::new(), now());
+    let mut session = Session::open(link.limits.keepalive, fastrand::Rng::new(), now());
+    if let Door::Accept(_) = link.door {
+        session = session.accepting();
+    }
     let mut driver = Driver {
         link,
         session,
@@ -70,9 +74,15 @@ impl Phase {
     ///
     /// # Cancel safety
     /// Nothing is lost when the future is dropped.
-    async fn next(&mut self) -> Step {
+    async fn next(&mut self, link: &Link) -> Step {
         match self {
-            Self::Open(socket) => socket.next().await.map_or_else(Step::Broken, Step::Frame),
+            Self::Open(socket) => tokio::select! {
+                biased;
+                frame = socket.next() => frame.map_or_else(Step::Broken, Step::Frame),
+                () = link.superseded() => {
+                    Step::Broken(Broken("Asterisk has opened another one".to_owned()))
+                }
+            },
             Self::Trying(attempt) => match attempt.await {
                 Ok((socket, greeting)) => Step::Opened(socket, greeting),
                 Err(trouble) => Step::Failed(trouble),
@@ -96,7 +106,7 @@ impl Driver<'_> {
                 () = OptionFuture::from(self.repair.as_mut()).map(drop), if self.repair.is_some() => {
                     self.repair = None;
                 }
-                step = self.phase.next() => self.take(step),
+                step = self.phase.next(self.link) => self.take(step),
                 () = sleep_until(timeout.unwrap_or_else(Instant::now)), if timeout.is_some() => {
                     self.session.handle_timeout(now());
                 }

@@ -1,11 +1,13 @@
 #![doc = include_str!("../README.md")]
 
+mod accept;
 mod address;
 mod backoff;
 mod builder;
 mod client;
 mod connector;
 mod desk;
+mod door;
 mod driver;
 mod environment;
 mod error;
@@ -13,6 +15,7 @@ mod exchange;
 mod frame;
 mod greeting;
 mod link;
+mod listener;
 mod meter;
 mod pool;
 mod reconcile;
@@ -29,5 +32,6 @@ mod tests;
 
 pub use self::{
     builder::{Builder, builder, connect},
+    listener::{Accepted, Listener, ListenerBuilder, listen},
     replaced::WhenReplaced,
 };

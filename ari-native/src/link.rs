@@ -1,6 +1,7 @@
 //! What the client and its task share.
 
 use std::{
+    future::pending,
     ops::Deref,
     pin::pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -11,7 +12,6 @@ use ari_core::{
     Answer, ConnectionState, End, Error, Gap, GapCause, HttpRequest, Metadata, Request, Response,
     Result, Version, local::LocalEvents,
 };
-use http::HeaderValue;
 use tokio::{
     sync::watch,
     time::{Instant, timeout, timeout_at},
@@ -21,15 +21,15 @@ use url::Url;
 
 use crate::{
     address::Peer,
-    connector::Dialer,
     desk::Desk,
+    door::{Door, Doorway, SocketPlan},
     driver::take_in,
     error::{Failure, NotSent, Trouble},
     exchange::{Answer as HttpAnswer, Http},
     frame::guard_filter,
     greeting::{Greeting, greet},
     meter,
-    replaced::{Standing, Turn},
+    replaced::{Standing, Turn, WhenReplaced},
     restore::Memory,
     session::{Cause, Keepalive},
     socket::{Broken, Socket},
@@ -37,14 +37,6 @@ use crate::{
 
 /// How long the tasks may take to end in good order.
 const CLOSE_WITHIN: Duration = Duration::from_secs(5);
-
-/// Where the WebSocket is and how to open it.
-pub(crate) struct SocketPlan {
-    pub(crate) dialer: Dialer,
-    pub(crate) peer: Peer,
-    pub(crate) url: Url,
-    pub(crate) authorization: HeaderValue,
-}
 
 /// Limits on waits.
 #[derive(Clone, Copy, Debug)]
@@ -58,10 +50,12 @@ pub(crate) struct Limits {
 
 /// One Asterisk, and how it stands with it.
 pub(crate) struct Link {
-    pub(crate) http: Http,
+    peer: Peer,
+    /// `None`: only the event socket leads to Asterisk.
+    http: Option<Http>,
     /// Where requests wait that go over the event socket; `None`: they go over HTTP.
     pub(crate) desk: Option<Arc<Desk>>,
-    pub(crate) socket: SocketPlan,
+    pub(crate) door: Door,
     pub(crate) limits: Limits,
     pub(crate) events: LocalEvents,
     /// Counts what comes over the WebSocket.
@@ -89,21 +83,51 @@ impl Link {
         tracker: TaskTracker,
         kill: CancellationToken,
     ) -> Self {
+        let (peer, door) = (http.pool().peer().clone(), Door::Dial(socket));
+        Self {
+            http: Some(http),
+            tracker,
+            kill,
+            ..Self::over_socket(standing, peer, desk, door, limits)
+        }
+    }
+
+    /// One that Asterisk connects to: all requests go over the event socket.
+    pub(crate) fn accepted(
+        application: Arc<str>,
+        peer: Peer,
+        doorway: Doorway,
+        limits: Limits,
+        max_answer: usize,
+    ) -> Self {
+        let standing = Standing::new(WhenReplaced::Yield, vec![application]);
+        let desk = Some(Desk::new(max_answer));
+        Self::over_socket(standing, peer, desk, Door::Accept(doorway), limits)
+    }
+
+    fn over_socket(
+        standing: Standing,
+        peer: Peer,
+        desk: Option<Arc<Desk>>,
+        door: Door,
+        limits: Limits,
+    ) -> Self {
         let identity = Metadata {
             application: standing.applications().next().map(Arc::from),
             asterisk_id: None,
             dialog: None,
         };
         Self {
-            http,
+            peer,
+            http: None,
             desk,
-            socket,
+            door,
             limits,
             events: LocalEvents::comparing(),
             received: meter::received(),
-            tracker,
+            tracker: TaskTracker::new(),
             closing: CancellationToken::new(),
-            kill,
+            kill: CancellationToken::new(),
             identity: Mutex::new(identity),
             version: Mutex::default(),
             memory: Mutex::new(Memory::new(standing.applications().map(Arc::from))),
@@ -112,8 +136,8 @@ impl Link {
         }
     }
 
-    pub(crate) fn peer(&self) -> &Peer {
-        self.http.pool().peer()
+    pub(crate) const fn peer(&self) -> &Peer {
+        &self.peer
     }
 
     pub(crate) fn identity(&self) -> Metadata {
@@ -163,19 +187,53 @@ impl Link {
         });
     }
 
-    /// Tries once to connect: asks who is there, and opens the WebSocket.
+    /// Tries once to connect: asks who is there, and opens the WebSocket; or waits until Asterisk does.
     ///
     /// # Cancel safety
     /// Dropping the future drops the connection.
     pub(crate) async fn attempt(&self) -> Result<(Socket, Greeting), Trouble> {
+        let plan = match &self.door {
+            Door::Dial(plan) => plan,
+            Door::Accept(doorway) => {
+                let Some(socket) = doorway.next().await else {
+                    tracing::info!(asterisk = %self.peer, "the connection will not be made again");
+                    self.abandon();
+                    return pending().await;
+                };
+                return self.first(socket, after(self.limits.connect)).await;
+            }
+        };
         let deadline = after(self.limits.connect);
         if self.desk.is_some() {
-            let mut socket = self.open(deadline).await?;
-            let greeting = self.greet_over(&mut socket, deadline).await?;
-            return Ok((socket, greeting));
+            let socket = self.open(plan, deadline).await?;
+            return self.first(socket, deadline).await;
         }
         let greeting = greet(self, self.limits.connect, deadline).await?;
-        Ok((self.open(deadline).await?, greeting))
+        Ok((self.open(plan, deadline).await?, greeting))
+    }
+
+    /// Begins with a socket over which requests go.
+    pub(crate) async fn first(
+        &self,
+        mut socket: Socket,
+        deadline: Instant,
+    ) -> Result<(Socket, Greeting), Trouble> {
+        if let Some(desk) = &self.desk {
+            socket = socket.with_requests(desk.open());
+        }
+        let greeting = self.greet_over(&mut socket, deadline).await?;
+        Ok((socket, greeting))
+    }
+
+    /// Waits until Asterisk opens another WebSocket in place of the one that is open.
+    ///
+    /// # Cancel safety
+    /// Nothing is lost when the future is dropped.
+    pub(crate) async fn superseded(&self) {
+        match &self.door {
+            Door::Dial(_) => pending().await,
+            Door::Accept(doorway) => doorway.knocked().await,
+        }
     }
 
     /// Asks who is there over the WebSocket; events that come meanwhile are handed on.
@@ -202,13 +260,13 @@ impl Link {
     }
 
     /// Opens the WebSocket.
-    async fn open(&self, deadline: Instant) -> Result<Socket, Trouble> {
+    async fn open(&self, plan: &SocketPlan, deadline: Instant) -> Result<Socket, Trouble> {
         let SocketPlan {
             dialer,
             peer,
             url,
             authorization,
-        } = &self.socket;
+        } = plan;
         let url = self.kept(url);
         let socket = timeout_at(deadline, Socket::open(dialer, peer, &url, authorization)).await;
         let late = |_| {
@@ -217,11 +275,7 @@ impl Link {
                 self.limits.connect
             ))
         };
-        let socket = socket.map_err(late)??;
-        Ok(match &self.desk {
-            Some(desk) => socket.with_requests(desk.open()),
-            None => socket,
-        })
+        socket.map_err(late)?
     }
 
     /// Sends a request and waits for the answer, over the WebSocket if requests go there. An urgent one does
@@ -235,9 +289,10 @@ impl Link {
         urgent: bool,
         deadline: Instant,
     ) -> Result<HttpAnswer, Failure> {
-        match &self.desk {
-            Some(desk) => desk.exchange(request, deadline).await,
-            None => self.http.exchange(request, urgent, deadline).await,
+        match (&self.desk, &self.http) {
+            (Some(desk), _) => desk.exchange(request, deadline).await,
+            (None, Some(http)) => http.exchange(request, urgent, deadline).await,
+            (None, None) => Err(NotSent::NoSocket.into()),
         }
     }
 
@@ -345,6 +400,15 @@ impl Link {
             (Some(_), Some(first)) => guard_filter(request, first)?,
             _ => None,
         };
+        let is_file = request.operation.answer == Answer::Binary;
+        if is_file && self.http.is_none() {
+            return Err(Error::Unsupported {
+                operation: request.operation.to_string(),
+                reason: "Asterisk gives files over HTTP only, and this connection it made itself"
+                    .to_owned(),
+                since: &[],
+            });
+        }
         let http = guarded.as_ref().unwrap_or(request).to_http()?;
         let limit = request.timeout.unwrap_or(self.limits.request);
         // Never with the query: there are values in it.
@@ -354,10 +418,9 @@ impl Link {
         let deadline = after(limit);
         let exchange = async {
             // Asterisk gives files over HTTP only.
-            if request.operation.answer == Answer::Binary {
-                self.http.exchange(&http, urgent, deadline).await
-            } else {
-                self.exchange(&http, urgent, deadline).await
+            match &self.http {
+                Some(files) if is_file => files.exchange(&http, urgent, deadline).await,
+                _ => self.exchange(&http, urgent, deadline).await,
             }
         };
         let answer = self
@@ -423,7 +486,9 @@ impl Link {
     fn stop(&self) {
         self.state.send_replace(ConnectionState::Closed);
         self.closing.cancel();
-        self.http.pool().close();
+        if let Some(http) = &self.http {
+            http.pool().close();
+        }
         self.tracker.close();
     }
 }

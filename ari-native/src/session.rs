@@ -92,6 +92,12 @@ impl Session {
         }
     }
 
+    /// The same where the other side opens the connections: they are never waited with.
+    pub(crate) fn accepting(mut self) -> Self {
+        self.backoff = self.backoff.none();
+        self
+    }
+
     /// Something came.
     pub(crate) const fn handle_heard(&mut self, now: Instant) {
         if let State::Open { heard, pinged, .. } = &mut self.state {

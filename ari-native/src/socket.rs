@@ -1,6 +1,8 @@
 //! The WebSocket: opening it, and taking one frame after another.
 
 use std::{
+    collections::VecDeque,
+    fmt,
     future::poll_fn,
     pin::Pin,
     task::{Context, Poll, ready},
@@ -10,7 +12,7 @@ use std::{
 use bytes::Bytes;
 use futures::{Sink, Stream, StreamExt};
 use http::{HeaderValue, header::AUTHORIZATION};
-use tokio::time::timeout;
+use tokio::{sync::OwnedSemaphorePermit, time::timeout};
 use tokio_tungstenite::{
     WebSocketStream, client_async_with_config,
     tungstenite::{
@@ -41,7 +43,11 @@ pub(crate) struct Socket {
     flush: bool,
     /// Where requests come from that go over it.
     seat: Option<Seat>,
+    /// What was read before its time.
+    unread: VecDeque<Frame>,
     _open: Open,
+    /// Its place among those that Asterisk may open.
+    _permit: Option<OwnedSemaphorePermit>,
 }
 
 /// What came.
@@ -80,19 +86,32 @@ impl Socket {
         request
             .headers_mut()
             .insert(AUTHORIZATION, authorization.clone());
-        let config = WebSocketConfig::default()
-            .max_message_size(Some(MAX_EVENT_BYTES))
-            .max_frame_size(Some(MAX_EVENT_BYTES));
-        let (stream, _) = client_async_with_config(request, io, Some(config))
+        let (stream, _) = client_async_with_config(request, io, Some(config()))
             .await
             .map_err(|error| refused(peer, url, error))?;
-        Ok(Self {
+        Ok(Self::new(stream, None))
+    }
+
+    /// One that Asterisk opened.
+    pub(crate) fn accepted(stream: WebSocketStream<BoxIo>, permit: OwnedSemaphorePermit) -> Self {
+        Self::new(stream, Some(permit))
+    }
+
+    fn new(stream: WebSocketStream<BoxIo>, permit: Option<OwnedSemaphorePermit>) -> Self {
+        Self {
             stream: Box::new(stream),
             ping: false,
             flush: false,
             seat: None,
+            unread: VecDeque::new(),
             _open: Open::websocket(),
-        })
+            _permit: permit,
+        }
+    }
+
+    /// Has these frames come again, before all others.
+    pub(crate) fn unread(&mut self, frames: Vec<Frame>) {
+        self.unread.extend(frames);
     }
 
     /// The same with requests that go over it.
@@ -149,6 +168,9 @@ impl Socket {
         {
             self.flush = false;
         }
+        if let Some(frame) = self.unread.pop_front() {
+            return Poll::Ready(Ok(frame));
+        }
         let Some(message) = ready!(Pin::new(&mut *self.stream).poll_next(context)) else {
             return Poll::Ready(Err(Broken("it was closed".into())));
         };
@@ -186,6 +208,19 @@ impl Socket {
             }
             Err(_) => tracing::debug!(?limit, "the other side did not close the WebSocket in time"),
         }
+    }
+}
+
+/// What is taken of a WebSocket.
+pub(crate) fn config() -> WebSocketConfig {
+    WebSocketConfig::default()
+        .max_message_size(Some(MAX_EVENT_BYTES))
+        .max_frame_size(Some(MAX_EVENT_BYTES))
+}
+
+impl fmt::Debug for Socket {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Socket").finish_non_exhaustive()
     }
 }
 

@@ -4,29 +4,29 @@ use std::sync::Arc;
 
 use ari_core::{Error, Source};
 use rustls::{
-    ClientConfig, RootCertStore,
+    ClientConfig, RootCertStore, ServerConfig,
     crypto::ring,
     pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
 };
 use secrecy::{ExposeSecret, SecretSlice};
-use tokio_rustls::TlsConnector;
+use tokio_rustls::{TlsAcceptor, TlsConnector};
 
 /// What TLS is made with; all of it in PEM.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Trust {
     /// Certificate authorities beside those of the system.
     pub(crate) authorities: Vec<Vec<u8>>,
-    pub(crate) client: Option<ClientCertificate>,
+    pub(crate) client: Option<OwnCertificate>,
 }
 
-/// A certificate for a server that asks for one.
+/// A certificate to be shown, and its key.
 #[derive(Clone, Debug)]
-pub(crate) struct ClientCertificate {
+pub(crate) struct OwnCertificate {
     chain: Vec<u8>,
     key: SecretSlice<u8>,
 }
 
-impl ClientCertificate {
+impl OwnCertificate {
     pub(crate) fn new(chain: impl Into<Vec<u8>>, key: impl Into<Vec<u8>>) -> Self {
         Self {
             chain: chain.into(),
@@ -34,9 +34,13 @@ impl ClientCertificate {
         }
     }
 
-    fn read(&self) -> Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>), Error> {
-        let what = "the client certificate cannot be read: it has to be PEM, beginning with \
-                    -----BEGIN CERTIFICATE-----";
+    fn read(
+        &self,
+        name: &str,
+    ) -> Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>), Error> {
+        let what = &format!(
+            "the {name} certificate cannot be read: it has to be PEM, beginning with -----BEGIN CERTIFICATE-----"
+        );
         let mut chain = Vec::new();
         for certificate in CertificateDer::pem_slice_iter(&self.chain) {
             chain.push(certificate.map_err(|error| because(what, error))?);
@@ -46,9 +50,9 @@ impl ClientCertificate {
         }
         // The cause is left out: it may repeat a part of the key.
         let key = PrivateKeyDer::from_pem_slice(self.key.expose_secret()).map_err(|_| {
-            wrong(
-                "the key of the client certificate cannot be read: it has to be PEM without a passphrase",
-            )
+            wrong(&format!(
+                "the key of the {name} certificate cannot be read: it has to be PEM without a passphrase"
+            ))
         })?;
         Ok((chain, key))
     }
@@ -79,7 +83,7 @@ pub(crate) fn connector(trust: &Trust) -> Result<TlsConnector, Error> {
     let config = match &trust.client {
         None => config.with_no_client_auth(),
         Some(client) => {
-            let (chain, key) = client.read()?;
+            let (chain, key) = client.read("client")?;
             config.with_client_auth_cert(chain, key).map_err(|error| {
                 because(
                     "the client certificate cannot be used: is the key its own, and of a usual kind?",
@@ -89,6 +93,23 @@ pub(crate) fn connector(trust: &Trust) -> Result<TlsConnector, Error> {
         }
     };
     Ok(TlsConnector::from(Arc::new(config)))
+}
+
+/// Takes TLS connections with this certificate.
+pub(crate) fn acceptor(certificate: &OwnCertificate) -> Result<TlsAcceptor, Error> {
+    let (chain, key) = certificate.read("server's")?;
+    let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .map_err(|error| because("TLS cannot be set up", error))?
+        .with_no_client_auth()
+        .with_single_cert(chain, key)
+        .map_err(|error| {
+            because(
+                "the server's certificate cannot be used: is the key its own, and of a usual kind?",
+                error,
+            )
+        })?;
+    Ok(TlsAcceptor::from(Arc::new(config)))
 }
 
 fn add(roots: &mut RootCertStore, pem: &[u8]) -> Result<(), Error> {

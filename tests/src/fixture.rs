@@ -1,6 +1,7 @@
 //! What a scenario runs on: a client by one transport, and the other side of it.
 
 use std::{
+    net::SocketAddr,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -9,8 +10,10 @@ use std::{
 };
 
 use ari_core::{Ari, AriClient, Calls, ChannelHandle, IncomingCall, fresh_id};
+use ari_native::{Accepted, Listener};
 use ari_nats::NatsOptions;
 use ari_proxy::{Options, Server};
+use ari_sim::{Outbound, OutboundSocket};
 use futures::StreamExt;
 use serde_json::Value;
 
@@ -26,6 +29,9 @@ use crate::{
 
 /// How long a client of the suite waits for an answer.
 pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Pause of the simulator before it connects again.
+const RECONNECT: Duration = Duration::from_millis(20);
 
 /// Application that places the calls.
 const CONTROL: &str = "ari-test-control";
@@ -71,6 +77,12 @@ pub struct Fixture {
     server: Option<Server>,
     nats_url: Option<String>,
     prefix: String,
+    /// Where the simulator connects to.
+    listener: Option<Listener>,
+    /// The simulator's side of that.
+    outbound: Option<OutboundSocket>,
+    /// The front that the listener gave; its drop ends the client.
+    accepted: Option<Ari>,
 }
 
 /// A relay on the way, and where it leads.
@@ -138,6 +150,9 @@ impl Fixture {
             server: None,
             nats_url: None,
             prefix: format!("s{number}."),
+            listener: None,
+            outbound: None,
+            accepted: None,
         };
         if transport.is_cluster() {
             fixture.trunk = Some(Link::to(&asterisk).await);
@@ -149,10 +164,13 @@ impl Fixture {
             let nats = NatsOptions::new(ground.nats.url());
             fixture.server = Some(Server::start(client, &nats, options).await.unwrap());
             fixture.link = Some(Link::to(ground.nats.address()).await);
+        } else if transport == Transport::Outbound {
+            fixture.listener = Some(listener().await);
         } else if transport != Transport::InProcess {
             fixture.link = Some(Link::to(&asterisk).await);
         }
         let client: Arc<dyn AriClient> = match (transport, &fixture.link) {
+            (Transport::Outbound, _) => fixture.accept().await,
             (Transport::InProcess, _) | (_, None) => fixture
                 .simulated
                 .as_ref()
@@ -177,6 +195,23 @@ impl Fixture {
             seen,
         }));
         fixture
+    }
+
+    /// Lets the simulator connect to the client.
+    async fn accept(&mut self) -> Arc<dyn AriClient> {
+        let listener = self.listener.as_mut().unwrap();
+        let link = Link::to(&listener.local_addr().to_string()).await;
+        let uri = format!("ws://{}/ari", link.relay.address());
+        self.link = Some(link);
+        let outbound = Outbound::persistent(uri, [&self.application])
+            .credentials(Simulated::USER, Simulated::PASSWORD)
+            .reconnect_interval(RECONNECT);
+        let simulator = self.simulated.as_ref().unwrap().simulator();
+        self.outbound = Some(simulator.dial(outbound).unwrap());
+        match within("the simulator to connect", listener.accept()).await {
+            Some(Accepted::Application(ari)) => Arc::clone(self.accepted.insert(ari).client()),
+            other => panic!("{other:?} instead of the application"),
+        }
     }
 
     async fn native(&self, link: &Link, real: Option<&RealAsterisk>) -> Arc<dyn AriClient> {
@@ -220,6 +255,10 @@ impl Fixture {
             .await
             .unwrap();
         assert_eq!(router.counts().scopes, 0, "scopes are left: {router:?}");
+        drop(self.outbound);
+        if let Some(listener) = self.listener {
+            within("the listener to end", listener.close()).await;
+        }
         if let Some(server) = self.server {
             within("the proxy to end", server.shutdown()).await.unwrap();
         }
@@ -358,6 +397,15 @@ impl Fixture {
         self.simulated()?.inject(&self.application, event);
         Ok(())
     }
+}
+
+async fn listener() -> Listener {
+    ari_native::listen(SocketAddr::from(([127, 0, 0, 1], 0)))
+        .credentials(Simulated::USER, Simulated::PASSWORD)
+        .request_timeout(REQUEST_TIMEOUT)
+        .listen()
+        .await
+        .unwrap()
 }
 
 /// A call that comes in.

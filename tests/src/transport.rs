@@ -11,6 +11,8 @@ pub enum Transport {
     Native,
     /// The same with all requests over the WebSocket.
     RestWs,
+    /// The same, but it is the simulator that opens the WebSocket.
+    Outbound,
     /// `ari-proxy-client`, a real nats-server, `ari-proxy`, and `ari-native` to the simulator.
     Cluster,
     /// `ari-native` to a real Asterisk.
@@ -21,10 +23,11 @@ pub enum Transport {
 
 impl Transport {
     /// All of them.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::InProcess,
         Self::Native,
         Self::RestWs,
+        Self::Outbound,
         Self::Cluster,
         Self::Asterisk,
         Self::AsteriskCluster,
@@ -36,6 +39,7 @@ impl Transport {
             Self::InProcess => "in process",
             Self::Native => "native",
             Self::RestWs => "rest-ws",
+            Self::Outbound => "outbound",
             Self::Cluster => "cluster",
             Self::Asterisk => "asterisk",
             Self::AsteriskCluster => "asterisk+cluster",
@@ -50,6 +54,12 @@ impl Transport {
     /// Whether there is NATS in between.
     pub const fn is_cluster(self) -> bool {
         matches!(self, Self::Cluster | Self::AsteriskCluster)
+    }
+
+    /// Whether there are files: Asterisk gives them over HTTP only, which leads nowhere where it is the one
+    /// that connects.
+    pub const fn has_files(self) -> bool {
+        !matches!(self, Self::Outbound)
     }
 
     /// Whether it can be had here.

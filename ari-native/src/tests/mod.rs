@@ -8,6 +8,7 @@ mod connecting;
 mod environment;
 mod events;
 mod faults;
+mod listening;
 mod metrics;
 mod repairs;
 mod replaced;

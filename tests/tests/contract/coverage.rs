@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use ari_core::{Answer, registry::OPERATIONS};
+use ari_core::{Answer, OperationSpec, registry::OPERATIONS};
 use ari_tests::{Ground, Transport, Went};
 
 /// Operations that Asterisk does not refuse, whatever they are asked.
@@ -30,9 +30,9 @@ pub(crate) struct Coverage {
     rows: Vec<(String, Vec<Cell>)>,
 }
 
+/// `None`: it never happens.
 struct Cell {
-    accepted: bool,
-    /// `None`: it is never refused.
+    accepted: Option<bool>,
     refused: Option<bool>,
 }
 
@@ -42,13 +42,15 @@ impl Coverage {
         let operations = OPERATIONS
             .iter()
             .filter(|operation| operation.answer != Answer::Events);
-        let row = |operation: String| {
+        let row = |spec: &'static OperationSpec| {
+            let operation = spec.to_string();
             let cell = |transport: &Transport| {
                 let has = |went| ground.seen(*transport).has(&operation, went);
                 let never = NEVER_REFUSED.contains(&operation.as_str());
+                let carried = spec.answer != Answer::Binary || transport.has_files();
                 Cell {
-                    accepted: has(Went::Accepted),
-                    refused: (!never).then(|| has(Went::Refused)),
+                    accepted: carried.then(|| has(Went::Accepted)),
+                    refused: (carried && !never).then(|| has(Went::Refused)),
                 }
             };
             let cells = transports.iter().map(cell).collect();
@@ -59,9 +61,7 @@ impl Coverage {
                 .iter()
                 .map(|transport| transport.name())
                 .collect(),
-            rows: operations
-                .map(|operation| row(operation.to_string()))
-                .collect(),
+            rows: operations.copied().map(row).collect(),
         }
     }
 
@@ -70,7 +70,7 @@ impl Coverage {
         let mut gaps = Vec::new();
         for (operation, cells) in &self.rows {
             for (transport, cell) in self.transports.iter().zip(cells) {
-                if !cell.accepted {
+                if cell.accepted == Some(false) {
                     gaps.push(format!("{operation} accepted on {transport}"));
                 }
                 if cell.refused == Some(false) {
@@ -90,15 +90,19 @@ impl fmt::Display for Coverage {
             .map(|(operation, _)| operation.len())
             .max()
             .unwrap_or_default();
-        write!(f, "{:wide$}", "accepted / refused (-: Asterisk never does)")?;
+        write!(f, "{:wide$}", "accepted / refused (-: never)")?;
         for transport in &self.transports {
             write!(f, "  {transport:>10}")?;
         }
         for (operation, cells) in &self.rows {
             write!(f, "\n{operation:wide$}")?;
             for (transport, cell) in self.transports.iter().zip(cells) {
-                let seen = |seen| if seen { "ok" } else { "NO" };
-                let text = format!("{}/{}", seen(cell.accepted), cell.refused.map_or("-", seen));
+                let seen = |seen| match seen {
+                    Some(true) => "ok",
+                    Some(false) => "NO",
+                    None => "-",
+                };
+                let text = format!("{}/{}", seen(cell.accepted), seen(cell.refused));
                 let column = transport.len().max(10);
                 write!(f, "  {text:>column$}")?;
             }

@@ -1,0 +1,366 @@
+//! A server for connections that Asterisk makes.
+
+use std::{
+    collections::HashMap,
+    fmt,
+    net::SocketAddr,
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    time::Duration,
+};
+
+use ari_core::{Ari, ConnectionState, Error, IncomingCall, Result};
+use futures::StreamExt;
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::{OwnedSemaphorePermit, Semaphore, mpsc},
+    task::spawn_blocking,
+    time::{Instant, sleep, timeout},
+};
+use tokio_rustls::TlsAcceptor;
+use tokio_util::{
+    sync::{CancellationToken, DropGuard},
+    task::TaskTracker,
+};
+
+use crate::{
+    accept::{Entrance, Registered, peer},
+    address::{Credentials, Peer},
+    builder,
+    client::Client,
+    door::{Door, Doorway},
+    driver,
+    error::Trouble,
+    link::{Ending, Limits, Link},
+    tls::{self, OwnCertificate},
+};
+
+/// Connections that wait until the program asks for them.
+const WAITING: usize = 16;
+
+/// Longest answer; a frame that is longer costs the connection before.
+const MAX_ANSWER_BYTES: usize = 64 * 1024 * 1024;
+
+/// Pause after an error of the operating system, as when it has no more files.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// Begins a server for connections that Asterisk makes (`type=outbound_websocket` in ari.conf).
+pub fn listen(address: SocketAddr) -> ListenerBuilder {
+    ListenerBuilder {
+        address,
+        credentials: None,
+        certificate: None,
+        max_connections: 256,
+        handshake_timeout: Duration::from_secs(5),
+        request_timeout: Duration::from_secs(10),
+        ping_interval: Duration::from_secs(10),
+    }
+}
+
+/// What a server for connections of Asterisk is made of.
+#[derive(Clone)]
+#[must_use = "a builder does nothing until it listens"]
+pub struct ListenerBuilder {
+    address: SocketAddr,
+    credentials: Option<Credentials>,
+    certificate: Option<OwnCertificate>,
+    max_connections: usize,
+    handshake_timeout: Duration,
+    request_timeout: Duration,
+    ping_interval: Duration,
+}
+
+impl ListenerBuilder {
+    /// Sets the user name and password that Asterisk has to give, as in `websocket_client.conf`.
+    pub fn credentials(mut self, user: impl Into<String>, password: impl Into<String>) -> Self {
+        self.credentials = Some(Credentials::new(user, password));
+        self
+    }
+
+    /// Serves TLS with this certificate chain and its key, both in PEM. The key is never shown.
+    pub fn certificate(mut self, chain: impl Into<Vec<u8>>, key: impl Into<Vec<u8>>) -> Self {
+        self.certificate = Some(OwnCertificate::new(chain, key));
+        self
+    }
+
+    /// Limits how many connections there are at a time; 256 unless set. Further ones are closed.
+    pub const fn max_connections(mut self, connections: usize) -> Self {
+        self.max_connections = connections;
+        self
+    }
+
+    /// Limits how long it may take until a connection stands and has said for whom it is; 5 s unless set.
+    pub const fn handshake_timeout(mut self, timeout: Duration) -> Self {
+        self.handshake_timeout = timeout;
+        self
+    }
+
+    /// Limits how long the answer to a request is waited for that sets no limit of its own; 10 s unless set.
+    pub const fn request_timeout(mut self, timeout: Duration) -> Self {
+        self.request_timeout = timeout;
+        self
+    }
+
+    /// Sets after how much silence a ping is sent; 10 s unless set.
+    pub const fn ping_interval(mut self, interval: Duration) -> Self {
+        self.ping_interval = interval;
+        self
+    }
+
+    /// Listens.
+    ///
+    /// # Errors
+    /// [`Error::Connect`]: there are no credentials, the certificate cannot be used, or nothing can listen at
+    /// the address.
+    ///
+    /// # Cancel safety
+    /// Dropping the future leaves nothing.
+    pub async fn listen(self) -> Result<Listener> {
+        let missing = || Error::Connect {
+            reason:
+                "there are no credentials: set the user name and password that Asterisk has to give"
+                    .into(),
+            source: None,
+        };
+        let authorization = self.credentials.ok_or_else(missing)?.header()?;
+        let tls = match self.certificate {
+            None => None,
+            Some(certificate) => Some(acceptor(certificate).await?),
+        };
+        let failed = |error: std::io::Error| Error::Connect {
+            reason: format!("nothing can listen at {}", self.address),
+            source: Some(error.into()),
+        };
+        let listener = TcpListener::bind(self.address).await.map_err(failed)?;
+        let address = listener.local_addr().map_err(failed)?;
+        let (sender, accepted) = mpsc::channel(WAITING);
+        let connections = self.max_connections.clamp(1, Semaphore::MAX_PERMITS);
+        let hub = Arc::new(Hub {
+            entrance: Entrance { authorization, tls },
+            limits: Limits {
+                request: self.request_timeout,
+                connect: self.handshake_timeout,
+                keepalive: builder::keepalive(self.ping_interval),
+            },
+            room: Arc::new(Semaphore::new(connections)),
+            known: Mutex::default(),
+            accepted: sender,
+            tracker: TaskTracker::new(),
+            stop: CancellationToken::new(),
+        });
+        let serving = Arc::clone(&hub).serve(listener);
+        let stop = hub.stop.clone();
+        hub.tracker
+            .spawn(stop.clone().run_until_cancelled_owned(serving));
+        Ok(Listener {
+            address,
+            accepted,
+            tracker: hub.tracker.clone(),
+            stop: stop.drop_guard(),
+        })
+    }
+}
+
+impl fmt::Debug for ListenerBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ListenerBuilder")
+            .field("address", &self.address)
+            .field("tls", &self.certificate.is_some())
+            .field("max_connections", &self.max_connections)
+            .finish_non_exhaustive()
+    }
+}
+
+async fn acceptor(certificate: OwnCertificate) -> Result<TlsAcceptor> {
+    let reading = spawn_blocking(move || tls::acceptor(&certificate)).await;
+    reading.map_err(|error| Error::Connect {
+        reason: "TLS could not be set up".into(),
+        source: Some(error.into()),
+    })?
+}
+
+/// A server for connections that Asterisk makes.
+///
+/// When it is dropped it listens no more: open connections stay, but end for good when they are lost.
+#[must_use = "dropping it ends the listening"]
+pub struct Listener {
+    address: SocketAddr,
+    accepted: mpsc::Receiver<Accepted>,
+    tracker: TaskTracker,
+    stop: DropGuard,
+}
+
+/// What Asterisk connected for.
+#[derive(Debug)]
+#[non_exhaustive]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "there are few of them, and each is taken apart at once"
+)]
+pub enum Accepted {
+    /// An application of an Asterisk (`connection_type=persistent`). When the connection is lost and Asterisk
+    /// makes it again, this client goes on with it.
+    Application(Ari),
+    /// One call (`connection_type=per_call_config`): a client of an application that exists for this call
+    /// only, `<application>:<channel name>`, and the call.
+    Call(Ari, IncomingCall),
+}
+
+impl Listener {
+    /// Where it listens.
+    pub const fn local_addr(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Waits for the next new connection; `None`: there will be none.
+    ///
+    /// # Cancel safety
+    /// Nothing is lost when the future is dropped.
+    pub async fn accept(&mut self) -> Option<Accepted> {
+        self.accepted.recv().await
+    }
+
+    /// Stops listening, and waits until nothing is left of it.
+    ///
+    /// # Cancel safety
+    /// It stops all the same when the future is dropped.
+    pub async fn close(self) {
+        let Self {
+            accepted,
+            tracker,
+            stop,
+            ..
+        } = self;
+        drop((stop, accepted));
+        tracker.close();
+        tracker.wait().await;
+    }
+}
+
+impl fmt::Debug for Listener {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Listener")
+            .field("address", &self.address)
+            .finish_non_exhaustive()
+    }
+}
+
+/// An application of an Asterisk.
+type Key = (Arc<str>, Option<Arc<str>>);
+
+struct Hub {
+    entrance: Entrance,
+    limits: Limits,
+    room: Arc<Semaphore>,
+    /// The clients to which a connection may come back.
+    known: Mutex<HashMap<Key, Weak<Link>>>,
+    accepted: mpsc::Sender<Accepted>,
+    tracker: TaskTracker,
+    stop: CancellationToken,
+}
+
+impl Hub {
+    async fn serve(self: Arc<Self>, listener: TcpListener) {
+        loop {
+            match listener.accept().await {
+                Ok((stream, address)) => self.take(stream, address),
+                Err(error) => {
+                    tracing::warn!(%error, "a connection cannot be accepted");
+                    sleep(PAUSE).await;
+                }
+            }
+        }
+    }
+
+    fn take(self: &Arc<Self>, stream: TcpStream, address: SocketAddr) {
+        let Ok(permit) = Arc::clone(&self.room).try_acquire_owned() else {
+            tracing::warn!(%address, "a connection is closed: there are too many");
+            return;
+        };
+        let hub = Arc::clone(self);
+        let welcome = async move {
+            if let Err(reason) = hub.welcome(stream, address, permit).await {
+                tracing::warn!(%address, reason, "a connection that came is of no use");
+            }
+        };
+        let stop = self.stop.clone();
+        self.tracker.spawn(stop.run_until_cancelled_owned(welcome));
+    }
+
+    async fn welcome(
+        &self,
+        stream: TcpStream,
+        address: SocketAddr,
+        permit: OwnedSemaphorePermit,
+    ) -> Result<(), String> {
+        let limit = self.limits.connect;
+        let deadline = Instant::now() + limit;
+        let admitted = timeout(limit, self.entrance.admit(stream, permit)).await;
+        let late = || format!("it did not say within {limit:?} for which application it is");
+        let Registered {
+            socket,
+            application,
+            asterisk_id,
+        } = admitted.map_err(|_| late())??;
+        let is_call = is_call(&application);
+        let key = (Arc::clone(&application), asterisk_id);
+        let client = {
+            let mut known = self.known();
+            known.retain(|_, link| link.upgrade().is_some_and(|link| is_alive(&link)));
+            if let Some(link) = known.get(&key).and_then(Weak::upgrade)
+                && let Door::Accept(doorway) = &link.door
+            {
+                doorway.put(socket);
+                return Ok(());
+            }
+            let peer = peer(address, self.entrance.tls.is_some());
+            let client = Client::new(self.link(application, peer, is_call));
+            known.insert(key, Arc::downgrade(client.link()));
+            client
+        };
+        let link = Arc::clone(client.link());
+        let ari = Ari::new(Arc::new(client));
+        // The call is told before anything is answered.
+        let calls = if is_call {
+            Some(ari.calls().await.map_err(|error| error.to_string())?)
+        } else {
+            None
+        };
+        let first = link.first(socket, deadline).await;
+        let (socket, greeting) = first.map_err(|Trouble { reason, .. }| reason)?;
+        link.connected(&greeting);
+        link.tracker
+            .spawn(driver::run(Ending(Arc::clone(&link)), socket));
+        let accepted = match calls {
+            None => Accepted::Application(ari),
+            Some(mut calls) => match timeout(limit, calls.next()).await {
+                Ok(Some(call)) => Accepted::Call(ari, call),
+                Ok(None) | Err(_) => return Err(format!("no call began within {limit:?}")),
+            },
+        };
+        let gone = |_| "the program does not take it any more".to_owned();
+        self.accepted.send(accepted).await.map_err(gone)
+    }
+
+    fn link(&self, application: Arc<str>, peer: Peer, is_call: bool) -> Link {
+        let doorway = Doorway::new(self.stop.clone(), is_call);
+        Link::accepted(application, peer, doorway, self.limits, MAX_ANSWER_BYTES)
+    }
+
+    fn known(&self) -> MutexGuard<'_, HashMap<Key, Weak<Link>>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn is_alive(link: &Link) -> bool {
+    !matches!(
+        link.state(),
+        ConnectionState::Closed | ConnectionState::Replaced
+    )
+}
+
+/// Whether an application is that of one call, `<application>:<channel name>`: the name of a channel is a
+/// technology, a slash and the rest.
+fn is_call(application: &str) -> bool {
+    let channel = application.split_once(':').map(|(_, channel)| channel);
+    channel.is_some_and(|channel| channel.contains('/'))
+}
