@@ -2,7 +2,7 @@
 
 use std::{io::IsTerminal as _, process::ExitCode};
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use ari_proxy::{
     Server,
     settings::{Flags, Settings},
@@ -77,18 +77,23 @@ async fn run(settings: Settings) -> Result<()> {
         nats = settings.nats.servers(),
         "serving"
     );
-    tokio::select! {
-        () = signals.next() => tracing::info!("stopping; a second signal stops at once"),
-        () = server.stopped() => tracing::error!("the connection to Asterisk has ended"),
-    }
-    tokio::select! {
-        outcome = server.shutdown() => {
-            outcome?;
-            tracing::info!("stopped");
-            Ok(())
+    let asked = tokio::select! {
+        () = signals.next() => {
+            tracing::info!("stopping; a second signal stops at once");
+            true
         }
-        () = signals.next() => Ok(()),
+        () = server.stopped() => false,
+    };
+    tokio::select! {
+        outcome = server.shutdown() => outcome?,
+        () = signals.next() => {}
     }
+    tracing::info!("stopped");
+    ensure!(
+        asked,
+        "no events come from Asterisk any more: has another program connected as this application?"
+    );
+    Ok(())
 }
 
 async fn start(settings: &Settings) -> Result<Server> {

@@ -63,8 +63,15 @@ impl Publisher {
                 Some(StreamItem::Gap(gap)) => self.skip(gap),
                 Some(_) => {}
                 None => {
-                    if self.shared.client.state() == ConnectionState::Closed {
-                        tracing::info!("the connection to Asterisk is closed: the proxy ends");
+                    match self.shared.client.state() {
+                        ConnectionState::Closed => {
+                            tracing::info!("the connection to Asterisk is closed: the proxy ends");
+                        }
+                        ConnectionState::Replaced => tracing::error!(
+                            "another program has connected to Asterisk as this application and gets its events: \
+                             the proxy ends"
+                        ),
+                        _ => {}
                     }
                     over.cancel();
                     return;

@@ -6,8 +6,10 @@ use ari_core::Error;
 use ari_proxy::Options;
 use ari_proxy_client::Placement;
 use ari_tests::{
+    NatsServer,
+    asterisk::Simulated,
     cluster::{APPLICATION, Cluster, serve},
-    log, until, until_true,
+    log, until, until_true, within,
 };
 
 #[tokio::test(flavor = "multi_thread")]
@@ -146,4 +148,22 @@ async fn channels_of_two_nodes_are_not_bridged() {
     let (near, mut events) = near.send().await.unwrap();
     ari_tests::next_of(&mut events, "StasisStart").await;
     bridge.add_channel(near.id()).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_proxy_whose_application_is_taken_over_ends() {
+    let nats = NatsServer::start().await;
+    let simulated = Simulated::start("02:00:00:00:01:01").await;
+    let url = format!("http://{}/ari", simulated.address());
+    let connect = || {
+        ari_native::builder(&url)
+            .application(APPLICATION)
+            .credentials(Simulated::USER, Simulated::PASSWORD)
+            .build_client()
+    };
+    let server = serve(connect().await.unwrap(), nats.url(), Options::default()).await;
+    let other = connect().await.unwrap();
+    within("the proxy to end", server.stopped()).await;
+    within("the end", server.shutdown()).await.unwrap();
+    other.close().await.unwrap();
 }
