@@ -105,10 +105,13 @@ async fn a_channel_that_ended_meanwhile_is_lost(fixture: &Fixture) -> Outcome {
     })
     .await;
     link.restore().await;
+    let mut told = false;
     while let Some(item) = within("the end of the stream", events.next()).await {
-        assert!(!matches!(item, StreamItem::Event(event) if event.kind() == "StasisEnd"));
+        told |= matches!(item, StreamItem::Event(event) if event.kind() == "StasisEnd");
     }
-    assert_eq!(events.end(), Some(End::Lost));
+    // On a socket that Asterisk opens again itself, it may tell what happened meanwhile.
+    let end = if told { End::Ended } else { End::Lost };
+    assert_eq!(events.end(), Some(end));
     within("the end of the channel", channel.until_hungup()).await?;
     Ok(())
 }
