@@ -1,0 +1,145 @@
+//! Events a second, from the socket to the streams of channels.
+
+use std::{borrow::Cow, hint::black_box};
+
+use ari_core::{Events, StreamItem, View, events::ChannelDtmfReceived};
+use asterisk_rs_ari::{AriClient, AriEvent};
+use asterisk_rs_core::event::EventReceive;
+use futures::StreamExt;
+use serde::Deserialize;
+use tokio::task::JoinSet;
+use tokio_tungstenite::{connect_async, tungstenite::Message};
+
+use crate::{
+    Result, asterisk_rs,
+    progress::{Progress, Run},
+    simulator::{APPLICATION, PASSWORD, Sample, Simulator, USER},
+    source::Source,
+};
+
+/// Who reads.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Reader {
+    /// tokio-tungstenite alone, which finds the type of each event.
+    Bare,
+    /// ari-native, a stream of events for each channel, whose fields nobody looks at.
+    Whole,
+    /// ari-native, a stream of one type of event for each channel.
+    Typed,
+    /// asterisk-rs-ari, a filtered subscription for each channel.
+    AsteriskRs,
+}
+
+/// One run: each of these events, this often.
+pub async fn run(
+    reader: Reader,
+    simulator: &Simulator,
+    events: &[Sample],
+    laps: usize,
+) -> Result<Run> {
+    let source = Source::open(events, laps)?;
+    let progress = Progress::new(u64::try_from(events.len() * laps)?);
+    let mut channels: Vec<&str> = events.iter().map(|event| &*event.channel).collect();
+    channels.dedup();
+    let run = match reader {
+        Reader::Bare => bare(&source, &progress).await,
+        Reader::Whole | Reader::Typed => {
+            native(reader, simulator, &channels, &source, &progress).await
+        }
+        Reader::AsteriskRs => others(&channels, &source, &progress).await,
+    }?;
+    source.finish()?;
+    Ok(run)
+}
+
+#[derive(Deserialize)]
+struct Peek<'a> {
+    #[serde(rename = "type", borrow)]
+    kind: Cow<'a, str>,
+}
+
+async fn bare(source: &Source, progress: &Progress) -> Result<Run> {
+    let url = format!("ws://{}/ari/events", source.address);
+    let (mut socket, _) = connect_async(url).await?;
+    let counted = progress.clone();
+    let mut tasks = JoinSet::new();
+    tasks.spawn(async move {
+        while let Some(Ok(message)) = socket.next().await {
+            if let Message::Text(text) = message
+                && let Ok(event) = serde_json::from_str::<Peek>(&text)
+                && black_box(event.kind) == "ChannelDtmfReceived"
+            {
+                counted.count();
+            }
+        }
+    });
+    progress.measure(&source.go).await
+}
+
+async fn native(
+    reader: Reader,
+    simulator: &Simulator,
+    channels: &[&str],
+    source: &Source,
+    progress: &Progress,
+) -> Result<Run> {
+    let ari = ari_native::builder(simulator.url())
+        .application(APPLICATION)
+        .credentials(USER, PASSWORD)
+        .websocket_url(format!("ws://{}/ari/events", source.address))
+        .connect()
+        .await?;
+    let mut tasks = JoinSet::new();
+    for id in channels {
+        let channel = ari.channels().handle(*id);
+        if reader == Reader::Typed {
+            let events = channel.events_of::<ChannelDtmfReceived>().await?;
+            tasks.spawn(read(events, progress.clone(), |event| {
+                event.digit.as_ref().map_or(0, String::len)
+            }));
+        } else {
+            let events = channel.events().await?;
+            tasks.spawn(read(events, progress.clone(), |event| event.kind().len()));
+        }
+    }
+    let run = progress.measure(&source.go).await?;
+    ari.close().await?;
+    Ok(run)
+}
+
+async fn read<V: View>(mut events: Events<V>, progress: Progress, look: fn(&V) -> usize) {
+    while let Some(item) = events.next().await {
+        if let StreamItem::Event(event) = item {
+            black_box(look(&event));
+            progress.count();
+        }
+    }
+}
+
+async fn others(channels: &[&str], source: &Source, progress: &Progress) -> Result<Run> {
+    let ari = AriClient::connect(asterisk_rs::config(source.address.port())?).await?;
+    let mut tasks = JoinSet::new();
+    for id in channels {
+        let id = (*id).to_owned();
+        let mut events = ari.subscribe_filtered(move |message| {
+            matches!(&message.event, AriEvent::ChannelDtmfReceived { channel, .. } if channel.id == id)
+        });
+        let progress = progress.clone();
+        tasks.spawn(async move {
+            loop {
+                match events.recv().await {
+                    EventReceive::Event(message) => {
+                        black_box(message);
+                        progress.count();
+                    }
+                    // What was for this channel shows as missing in the end.
+                    EventReceive::Lagged(_) => {}
+                    EventReceive::Closed => return,
+                }
+            }
+        });
+    }
+    let run = progress.measure(&source.go).await?;
+    ari.disconnect_and_wait().await;
+    Ok(run)
+}

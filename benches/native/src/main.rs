@@ -1,0 +1,163 @@
+//! ari-native beside a bare hyper client, a bare WebSocket reader and asterisk-rs-ari 0.8, on the program
+//! `ari-sim`: they take turns, and the median of the rounds counts. Each runs on a runtime of one thread.
+
+mod asterisk_rs;
+mod events;
+mod progress;
+mod requests;
+mod simulator;
+mod source;
+mod table;
+
+use std::{error::Error, process::ExitCode};
+
+use events::Reader;
+use requests::Asker;
+use simulator::{Sample, Simulator};
+use table::{goal, median};
+use tokio::runtime::Builder;
+
+type Result<T> = std::result::Result<T, Box<dyn Error>>;
+
+/// How often each has its turn.
+const ROUNDS: usize = 5;
+
+const AT_ONCE: [usize; 3] = [1, 16, 64];
+
+const ASKERS: [(Asker, &str); 3] = [
+    (Asker::Bare, "hyper"),
+    (Asker::Native, "ari-native"),
+    (Asker::AsteriskRs, "asterisk-rs-ari"),
+];
+
+/// Who reads, and how often the 1,000 events come with one channel, and with 1,000.
+const READERS: [(Reader, &str, [usize; 2]); 4] = [
+    (Reader::Bare, "tungstenite", [300, 300]),
+    (Reader::Whole, "ari-native, any event", [200, 200]),
+    (Reader::Typed, "ari-native, one type", [200, 200]),
+    (Reader::AsteriskRs, "asterisk-rs-ari", [100, 2]),
+];
+
+const CHANNELS: usize = 1_000;
+
+fn main() -> ExitCode {
+    match contest() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("native: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn contest() -> Result<()> {
+    let simulator = Simulator::start()?;
+    let many = on_one_thread(simulator.sample(CHANNELS))?;
+    let first = many.first().ok_or("no events")?;
+    let one: Vec<Sample> = (0..CHANNELS).map(|_| first.clone()).collect();
+    let bytes: usize = many.iter().map(|event| event.text.len()).sum();
+    println!(
+        "{ROUNDS} rounds; events of {} bytes on average\n",
+        bytes / many.len()
+    );
+    requests(&simulator)?;
+    events(&simulator, &one, &many)
+}
+
+/// Runs a future on a runtime of its own.
+fn on_one_thread<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
+    Builder::new_current_thread()
+        .enable_all()
+        .build()?
+        .block_on(work)
+}
+
+fn requests(simulator: &Simulator) -> Result<()> {
+    let mut rows = vec![
+        ["GET /asterisk/ping", "at once", "requests/s", "p99 µs"]
+            .map(str::to_owned)
+            .to_vec(),
+    ];
+    let mut ratios = Vec::new();
+    for at_once in AT_ONCE {
+        let mut runs = vec![Vec::new(); ASKERS.len()];
+        for _ in 0..ROUNDS {
+            for ((asker, _), runs) in ASKERS.iter().zip(&mut runs) {
+                runs.push(on_one_thread(requests::run(*asker, simulator, at_once))?);
+            }
+        }
+        let mut rates = Vec::new();
+        for ((_, name), runs) in ASKERS.iter().zip(&runs) {
+            let rate = median(runs.iter().map(|run| run.per_second).collect());
+            let p99 = median(runs.iter().map(|run| run.p99).collect());
+            rows.push(vec![
+                (*name).to_owned(),
+                at_once.to_string(),
+                format!("{rate:.0}"),
+                format!("{p99:.0}"),
+            ]);
+            rates.push(rate);
+        }
+        ratios.push((at_once, rates[1] / rates[0]));
+    }
+    table::print(&rows);
+    for (at_once, ratio) in ratios {
+        goal(
+            &format!("requests/s of ari-native to hyper's, {at_once} at once"),
+            ratio,
+            0.9,
+        );
+    }
+    println!();
+    Ok(())
+}
+
+fn events(simulator: &Simulator, one: &[Sample], many: &[Sample]) -> Result<()> {
+    let mut rows = vec![
+        ["ChannelDtmfReceived", "channels", "events/s", "lost"]
+            .map(str::to_owned)
+            .to_vec(),
+    ];
+    let mut rates = [[0.0; READERS.len()]; 2];
+    for (place, events) in [one, many].into_iter().enumerate() {
+        let mut runs = vec![Vec::new(); READERS.len()];
+        for _ in 0..ROUNDS {
+            for ((reader, _, laps), runs) in READERS.iter().zip(&mut runs) {
+                let run = events::run(*reader, simulator, events, laps[place]);
+                runs.push(on_one_thread(run)?);
+            }
+        }
+        for (number, ((_, name, _), runs)) in READERS.iter().zip(&runs).enumerate() {
+            let rate = median(runs.iter().map(|run| run.per_second).collect());
+            let lost: u64 = runs.iter().map(|run| run.lost).sum();
+            rows.push(vec![
+                (*name).to_owned(),
+                if place == 0 { "1" } else { "1,000" }.to_owned(),
+                format!("{rate:.0}"),
+                lost.to_string(),
+            ]);
+            rates[place][number] = rate;
+        }
+    }
+    table::print(&rows);
+    let [one, many] = rates;
+    for (number, what) in [(1, "any event"), (2, "one type")] {
+        println!("events/s of ari-native, {what}:");
+        goal(
+            "  with 1,000 to asterisk-rs-ari's",
+            many[number] / many[3],
+            3.0,
+        );
+        goal(
+            "  with 1,000 to those with one",
+            many[number] / one[number],
+            0.9,
+        );
+        goal(
+            "  with one to those of tungstenite",
+            one[number] / one[0],
+            0.8,
+        );
+    }
+    Ok(())
+}
