@@ -333,7 +333,7 @@ impl Builder {
         Ok(names.map(|name| Arc::from(name.as_str())).collect())
     }
 
-    #[cfg(test)]
+    #[cfg(any(test, feature = "fuzzing"))]
     pub(crate) fn connector(mut self, connector: Arc<dyn Connector>) -> Self {
         self.connector = connector;
         self

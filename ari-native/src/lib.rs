@@ -13,6 +13,8 @@ mod environment;
 mod error;
 mod exchange;
 mod frame;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod greeting;
 mod link;
 mod listener;
