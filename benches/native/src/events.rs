@@ -30,13 +30,13 @@ pub enum Reader {
     AsteriskRs,
 }
 
-/// One run: each of these events, this often.
+/// One run: each of these events, this often. The source ends once the runtime does.
 pub async fn run(
     reader: Reader,
     simulator: &Simulator,
     events: &[Sample],
     laps: usize,
-) -> Result<Run> {
+) -> Result<(Run, Source)> {
     let source = Source::open(events, laps)?;
     let progress = Progress::new(u64::try_from(events.len() * laps)?);
     let mut channels: Vec<&str> = events.iter().map(|event| &*event.channel).collect();
@@ -48,8 +48,7 @@ pub async fn run(
         }
         Reader::AsteriskRs => others(&channels, &source, &progress).await,
     }?;
-    source.finish()?;
-    Ok(run)
+    Ok((run, source))
 }
 
 #[derive(Deserialize)]

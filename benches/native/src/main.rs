@@ -124,7 +124,9 @@ fn events(simulator: &Simulator, one: &[Sample], many: &[Sample]) -> Result<()> 
         for _ in 0..ROUNDS {
             for ((reader, _, laps), runs) in READERS.iter().zip(&mut runs) {
                 let run = events::run(*reader, simulator, events, laps[place]);
-                runs.push(on_one_thread(run)?);
+                let (run, source) = on_one_thread(run)?;
+                source.finish()?;
+                runs.push(run);
             }
         }
         for (number, ((_, name, _), runs)) in READERS.iter().zip(&runs).enumerate() {
