@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use futures::StreamExt as _;
 
-use ari_core::{Error, StreamItem, events::ChannelDtmfReceived};
+use ari_core::{Error, Request, StreamItem, events::ChannelDtmfReceived};
 use ari_sim::{CallScript, Cue, Fault, HangupParty, Simulator, WorldOptions};
+use tokio::time::timeout;
 
 fn simulator() -> Simulator {
     let options = WorldOptions::default().sound("hello-world", Duration::from_millis(800));
@@ -212,4 +213,29 @@ async fn an_older_asterisk_is_not_asked_for_what_it_does_not_have() {
             error => panic!("{version}: {error:?}"),
         }
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_waits_for_a_simulator_that_was_stopped() {
+    let simulator = simulator();
+    let ari = simulator.connect("welcome").unwrap();
+    let mut calls = ari.calls().await.unwrap();
+    simulator.place_call(CallScript::new("welcome"));
+    let channel = calls.next().await.unwrap().channel().clone();
+    channel.answer().await.unwrap();
+    ari.bridges().create_with_id("b").await.unwrap();
+    // A channel to which something is played enters a bridge when that is over.
+    channel.play("sound:hello-world").await.unwrap();
+    let target = format!("/bridges/b/addChannel?channel={}", channel.id());
+    let request = Request::from_http("POST", &target, None).unwrap();
+    let limit = Duration::from_mins(1);
+    let (begun, stopped) = tokio::join!(
+        timeout(limit, simulator.request(&request)),
+        simulator.stop()
+    );
+    let () = stopped;
+    assert_eq!(begun.unwrap().status, 503);
+    let late = timeout(limit, simulator.request(&request)).await.unwrap();
+    assert_eq!(late.status, 503);
+    timeout(limit, simulator.calls_ended()).await.unwrap();
 }

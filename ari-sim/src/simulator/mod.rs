@@ -307,7 +307,7 @@ impl Simulator {
         self.with_world(|world, _| world.call_totals())
     }
 
-    /// Waits until no call is active or to be placed.
+    /// Waits until no call is active or to be placed, or the simulator is stopped.
     ///
     /// # Cancel safety
     /// Nothing is lost when the future is dropped.

@@ -273,10 +273,12 @@ impl Runtime {
         });
         match outcome {
             Ok(response) => Some(response),
-            Err(answer) => answer.await.ok(),
+            // Once it is stopped nothing answers any more.
+            Err(answer) => self.stopped.run_until_cancelled(answer).await?.ok(),
         }
     }
 
+    /// Waits until no call is active or to be placed, or it is stopped.
     pub(crate) async fn calls_ended(&self) {
         loop {
             let next = self.call_ended.notified();
@@ -284,7 +286,9 @@ impl Runtime {
             if totals.active == 0 && totals.waiting == 0 {
                 return;
             }
-            next.await;
+            if self.stopped.run_until_cancelled(next).await.is_none() {
+                return;
+            }
         }
     }
 
@@ -418,10 +422,7 @@ impl Runtime {
     pub(crate) fn stop(&self) {
         self.stopped.cancel();
         self.tracker.close();
-        let mut core = self.lock();
-        core.replies.clear();
-        let seats = std::mem::take(&mut core.seats);
-        drop(core);
+        let seats = std::mem::take(&mut self.lock().seats);
         for seat in seats.into_values() {
             match seat.sink {
                 Sink::Socket(socket) => socket.cut.cancel(),
