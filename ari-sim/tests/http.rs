@@ -245,6 +245,40 @@ async fn phones_are_set_from_outside() {
 }
 
 #[tokio::test]
+async fn an_order_without_end_is_not_read() {
+    let (simulator, server) = start().await;
+    let order = format!(
+        "{{\"script\": {{\"application\": \"shop\"}}{}}}",
+        " ".repeat(4 << 20)
+    );
+    let head = format!(
+        "POST /sim/calls HTTP/1.1\r\nHost: sim\r\nConnection: close\r\nContent-Length: {}\r\n\r\n",
+        order.len()
+    );
+    let (mut answer, mut asked) = TcpStream::connect(server.address())
+        .await
+        .unwrap()
+        .into_split();
+    let mut status = [0; 12];
+    let (written, read) = timeout(LIMIT, async {
+        tokio::join!(
+            async {
+                asked.write_all(head.as_bytes()).await?;
+                asked.write_all(order.as_bytes()).await
+            },
+            answer.read_exact(&mut status)
+        )
+    })
+    .await
+    .unwrap();
+    // It may be refused before all of it is written.
+    drop(written);
+    read.unwrap();
+    assert_eq!(&status, b"HTTP/1.1 413");
+    assert_eq!(simulator.call_totals().placed, 0);
+}
+
+#[tokio::test]
 async fn what_is_wrong_is_refused_as_asterisk_refuses_it() {
     let (_simulator, server) = start().await;
     let json_type = "application/json";

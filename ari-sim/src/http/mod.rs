@@ -12,7 +12,7 @@ mod socket;
 
 use std::{net::SocketAddr, sync::Arc};
 
-use axum::{Router, extract::DefaultBodyLimit, middleware};
+use axum::{Router, middleware};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -66,7 +66,6 @@ fn routes(runtime: &Arc<Runtime>) -> Router {
         .fallback(rest::handle)
         .layer(strike)
         .merge(control.layer(middleware::from_fn(faults::control)))
-        .layer(DefaultBodyLimit::disable())
         .with_state(Arc::clone(runtime))
 }
 
