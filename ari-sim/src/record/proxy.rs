@@ -24,7 +24,7 @@ use super::{
     upstream::Upstream,
 };
 
-/// How long Asterisk may take to take a connection.
+/// How long Asterisk may take to take a connection, or to say who it is.
 const CONNECT_WITHIN: Duration = Duration::from_secs(10);
 
 /// Headers of an answer that a trace tells.
@@ -210,12 +210,15 @@ impl Proxy {
             value.set_sensitive(true);
             request.headers_mut().insert(header::AUTHORIZATION, value);
         }
-        let answer = timeout(CONNECT_WITHIN, self.send(self.addressed(request)))
+        let asking = async {
+            let answer = self.send(self.addressed(request)).await?;
+            let status = answer.status();
+            let body = answer.into_body().collect().await;
+            Ok((status, body.map_err(SendError::Broken)?.to_bytes()))
+        };
+        timeout(CONNECT_WITHIN, asking)
             .await
-            .map_err(|_| SendError::Connect(io::ErrorKind::TimedOut.into()))??;
-        let status = answer.status();
-        let body = answer.into_body().collect().await;
-        Ok((status, body.map_err(SendError::Broken)?.to_bytes()))
+            .map_err(|_| SendError::Connect(io::ErrorKind::TimedOut.into()))?
     }
 }
 

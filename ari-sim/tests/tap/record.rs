@@ -503,3 +503,23 @@ async fn what_cannot_be_recorded_is_said() {
     assert!(!format!("{error:?} {error}").contains("hot"));
     assert!(!format!("{:?}", Recorder::builder("http://demo:hot@pbx")).contains("hot"));
 }
+
+#[tokio::test]
+async fn an_asterisk_that_does_not_say_who_it_is_holds_nobody_up() {
+    let (listener, upstream) = peer().await;
+    let start = Recorder::builder(format!("http://demo:secret@{upstream}/ari"))
+        .start(([127, 0, 0, 1], 0), io::sink());
+    let serve = async {
+        let (mut stream, _) = asked(&listener).await;
+        let head = b"HTTP/1.1 200 OK\r\nContent-Length: 31\r\n\r\n";
+        stream.write_all(head).await.unwrap();
+        // From here on nothing but time can pass.
+        tokio::time::pause();
+        std::future::pending::<()>().await;
+    };
+    let error = tokio::select! {
+        started = timeout(Duration::from_mins(1), start) => started.unwrap().unwrap_err(),
+        () = serve => return,
+    };
+    assert!(matches!(error, RecordError::Unreachable { .. }), "{error}");
+}
