@@ -38,7 +38,6 @@ use crate::{
 type Connected = (WebSocketStream<TokioIo<Upgraded>>, Arc<Link>);
 
 /// Where a socket goes, and as whom.
-#[derive(Debug)]
 pub(crate) struct Target {
     outbound: Outbound,
     host: String,
@@ -51,10 +50,16 @@ pub(crate) struct Target {
 impl Target {
     pub(crate) fn new(runtime: &Runtime, outbound: Outbound) -> io::Result<Self> {
         let invalid = |text: String| io::Error::new(io::ErrorKind::InvalidInput, text);
+        // No error shows the URI before it is known to hold no password.
         let uri: Uri = outbound
             .uri
             .parse()
-            .map_err(|error| invalid(format!("{} is no URI: {error}", outbound.uri)))?;
+            .map_err(|error| invalid(format!("this is no URI: {error}")))?;
+        let authority = uri.authority().map_or("", |authority| authority.as_str());
+        if authority.contains('@') {
+            let text = "a URI with credentials is not taken: they are set by themselves";
+            return Err(invalid(text.to_owned()));
+        }
         if uri.scheme_str() != Some("ws") {
             return Err(invalid(format!("{uri} does not begin with ws://")));
         }

@@ -249,8 +249,8 @@ impl Simulator {
     /// one at once that is opened again whenever it is lost, or one for each call.
     ///
     /// # Errors
-    /// The URI is none of a WebSocket without TLS, the name of an application is empty or longer than 73
-    /// bytes, or there is no such user of ARI.
+    /// The URI is none of a WebSocket without TLS or holds credentials, the name of an application is empty
+    /// or longer than 73 bytes, or there is no such user of ARI.
     pub fn dial(&self, outbound: Outbound) -> std::io::Result<OutboundSocket> {
         OutboundSocket::open(self.runtime(), outbound)
     }

@@ -103,8 +103,8 @@ impl Outbound {
 
 impl fmt::Debug for Outbound {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The URI may hold a password until it is looked at.
         f.debug_struct("Outbound")
-            .field("uri", &self.uri)
             .field("applications", &self.applications)
             .field("per_call", &self.per_call)
             .finish_non_exhaustive()
