@@ -109,10 +109,7 @@ impl Client {
 
     fn leave(&self) {
         if !self.link.closed.is_cancelled() {
-            self.link.closed.cancel();
-            if let Some(session) = self.link.session() {
-                self.runtime.close_session(session);
-            }
+            self.runtime.leave(&self.link);
             self.link.events.router().close();
         }
     }

@@ -349,6 +349,16 @@ impl Runtime {
         })
     }
 
+    /// Disconnects a client in process for good, also where it is just being connected.
+    pub(super) fn leave(&self, link: &LocalLink) {
+        link.closed.cancel();
+        self.with_core(|core, _| {
+            if let Some(session) = link.session() {
+                close(core, session);
+            }
+        });
+    }
+
     /// Opens the session of a socket that the simulator opens, and opens again.
     pub(crate) fn open_outbound(
         &self,
@@ -402,10 +412,7 @@ impl Runtime {
     }
 
     pub(crate) fn close_session(&self, session: SessionId) {
-        self.with_core(|core, _| {
-            core.world.close_session(session);
-            core.seats.remove(&session);
-        });
+        self.with_core(|core, _| close(core, session));
     }
 
     /// The frame of an answer that goes to a socket in the name of an application, if it goes.
@@ -443,4 +450,9 @@ fn open(core: &mut Core, sink: Sink, applications: &[String], subscribe_all: boo
     seat.register(&mut core.world, session);
     core.seats.insert(session, seat);
     session
+}
+
+fn close(core: &mut Core, session: SessionId) {
+    core.world.close_session(session);
+    core.seats.remove(&session);
 }
