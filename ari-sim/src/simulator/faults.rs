@@ -294,8 +294,9 @@ impl Runtime {
         match sink {
             Sink::Socket(socket) => socket.cut.cancel(),
             Sink::Local(link) => {
-                link.lost();
-                self.rejoin(link);
+                if link.lost() {
+                    self.rejoin(link);
+                }
             }
         }
     }

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use ari_core::{ConnectionState, Event, Gap, GapCause, local::LocalEvents};
+use ari_core::{ConnectionState, End, Event, Gap, GapCause, local::LocalEvents};
 use bytes::Bytes;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -59,7 +59,12 @@ impl Sink {
             }
             Self::Local(link) if link.valve.is_dead() => {}
             Self::Local(link) => match Event::parse(event) {
-                Ok(event) => link.events.deliver(&event),
+                Ok(event) => {
+                    link.events.deliver(&event);
+                    if event.kind() == "ApplicationReplaced" {
+                        link.replaced(event.application());
+                    }
+                }
                 Err(error) => {
                     tracing::debug!(%error, "an event cannot be read");
                     let gap = Gap::new(Some(1), GapCause::Undecodable);
@@ -132,6 +137,8 @@ impl Seat {
 struct Joined {
     session: Option<SessionId>,
     asterisk_id: Option<Arc<str>>,
+    /// Somebody else has the application.
+    replaced: bool,
 }
 
 /// The connection of a client in process, which can be lost and made again as another can.
@@ -171,9 +178,12 @@ impl LocalLink {
     }
 
     pub(crate) fn state(&self) -> ConnectionState {
+        let joined = self.lock();
         if self.closed.is_cancelled() {
             ConnectionState::Closed
-        } else if self.session().is_some() {
+        } else if joined.replaced {
+            ConnectionState::Replaced
+        } else if joined.session.is_some() {
             ConnectionState::Connected
         } else {
             ConnectionState::Connecting
@@ -187,10 +197,28 @@ impl LocalLink {
         joined.asterisk_id = Some(asterisk_id.into());
     }
 
-    /// Notes that the connection was lost, and tells every stream.
-    pub(crate) fn lost(&self) {
-        self.lock().session = None;
+    /// Notes that the connection was lost, and tells every stream; says whether it is to be made again.
+    pub(crate) fn lost(&self) -> bool {
+        let mut joined = self.lock();
+        joined.session = None;
+        if joined.replaced {
+            return false;
+        }
+        drop(joined);
         let gap = Gap::new(None, GapCause::Reconnected);
         self.events.router().gap_everywhere(gap);
+        true
+    }
+
+    /// Notes that somebody else has the application from now on, and ends every stream, as a client over
+    /// the network does.
+    fn replaced(&self, application: Option<&str>) {
+        if application.is_some_and(|name| name != self.application) {
+            return;
+        }
+        self.lock().replaced = true;
+        let router = self.events.router();
+        router.gap_everywhere(Gap::new(None, GapCause::Replaced));
+        router.retire(End::Replaced);
     }
 }

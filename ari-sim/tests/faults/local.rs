@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use ari_core::{Ari, ConnectionState, Error, Events, Gap, GapCause, StreamItem};
+use ari_core::{Ari, ConnectionState, End, Error, Events, Gap, GapCause, StreamItem};
 use ari_sim::{Fault, Simulator};
-use futures::{FutureExt, StreamExt};
-use tokio::time::Instant;
+use futures::StreamExt;
+use tokio::time::{Instant, timeout};
 
 use super::client::inject;
 
@@ -29,11 +29,15 @@ async fn next(events: &mut Events) -> Result<String, Gap> {
 
 const LOST: Gap = Gap::new(None, GapCause::Reconnected);
 
+/// Waits until a link is there again; the time is virtual.
 async fn reconnected(ari: &Ari) {
     assert_eq!(ari.state(), ConnectionState::Connecting);
-    while ari.state() != ConnectionState::Connected {
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+    let again = async {
+        while ari.state() != ConnectionState::Connected {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    timeout(Duration::from_mins(1), again).await.unwrap();
 }
 
 #[tokio::test(start_paused = true)]
@@ -50,6 +54,20 @@ async fn a_dropped_link_is_a_gap_and_comes_back() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn links_are_dropped_every_so_often() {
+    let (simulator, _ari, mut events) = start().await;
+    let begun = Instant::now();
+    let rule = Fault::DropSockets.times(2).every(Duration::from_secs(1));
+    simulator.inject(rule).unwrap();
+    for seconds in [1, 2] {
+        assert_eq!(next(&mut events).await, Err(LOST));
+        assert_eq!(begun.elapsed(), Duration::from_secs(seconds));
+    }
+    let third = timeout(Duration::from_mins(1), next(&mut events)).await;
+    assert!(third.is_err(), "{third:?}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_restart_refuses_then_boots_then_is_another() {
     let (simulator, ari, mut events) = start().await;
     ari.asterisk().set_global_var("X", "1").await.unwrap();
@@ -63,6 +81,7 @@ async fn a_restart_refuses_then_boots_then_is_another() {
     assert_eq!(next(&mut events).await, Err(LOST));
     let error = ari.asterisk().get_info().await.unwrap_err();
     assert!(matches!(error, Error::NotSent { .. }), "{error:?}");
+    // Half of the time in which it boots, which is virtual.
     tokio::time::sleep(Duration::from_millis(1_500)).await;
     let error = ari.asterisk().get_info().await.unwrap_err();
     assert_eq!(error.status(), Some(503));
@@ -147,7 +166,41 @@ async fn events_are_damaged_or_taken() {
         Ok("ApplicationReplaced".to_owned())
     );
     inject(&simulator, "a", "Taken");
-    assert!(events.next().now_or_never().is_none());
+    assert_eq!(
+        next(&mut events).await,
+        Err(Gap::new(None, GapCause::Replaced))
+    );
+    assert!(events.next().await.is_none());
+    assert_eq!(events.end(), Some(End::Replaced));
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_was_replaced_yields_and_is_answered() {
+    let (simulator, ari, mut events) = start().await;
+    let other = simulator.connect("a").unwrap();
+    let mut taken = other.events().await.unwrap();
+    assert_eq!(
+        next(&mut events).await,
+        Ok("ApplicationReplaced".to_owned())
+    );
+    assert_eq!(
+        next(&mut events).await,
+        Err(Gap::new(None, GapCause::Replaced))
+    );
+    assert!(events.next().await.is_none());
+    assert_eq!(ari.state(), ConnectionState::Replaced);
+    ari.asterisk().ping().await.unwrap();
+    inject(&simulator, "a", "Here");
+    assert_eq!(next(&mut taken).await, Ok("Here".to_owned()));
+
+    // It does not take the application back when its link is made anew.
+    simulator.inject(Fault::DropSockets).unwrap();
+    assert_eq!(next(&mut taken).await, Err(LOST));
+    reconnected(&other).await;
+    assert_eq!(ari.state(), ConnectionState::Replaced);
+    ari.asterisk().ping().await.unwrap();
+    inject(&simulator, "a", "Again");
+    assert_eq!(next(&mut taken).await, Ok("Again".to_owned()));
 }
 
 #[tokio::test(start_paused = true)]

@@ -8,7 +8,7 @@ use ari_proxy_client::Placement;
 use ari_tests::{
     NatsServer,
     asterisk::Simulated,
-    cluster::{APPLICATION, Cluster, serve},
+    cluster::{APPLICATION, Cluster, Node, serve},
     log, until, until_true, within,
 };
 
@@ -47,7 +47,8 @@ async fn two_servers_under_one_name_are_told_loudly() {
     let simulated = &cluster.nodes[0].simulated;
     let _one = serve(simulated.client("one"), &url, options()).await;
     assert!(!log::was_logged(&[node]));
-    let _two = serve(simulated.client("one"), &url, options()).await;
+    let other = Node::start(2).await;
+    let _two = serve(other.simulated.client("one"), &url, options()).await;
     until_true("the server to say so", || {
         log::was_logged(&["ari_proxy::", "another proxy announces the same node", node])
     })
