@@ -163,6 +163,11 @@ impl Line {
         let Some(events) = self.events.upgrade() else {
             return false;
         };
+        if self.queue.len() == self.queue.max_capacity() {
+            tracing::warn!(
+                "as many events as can wait came while a WebSocket was closed: the later ones are lost"
+            );
+        }
         let session = self.guard.session();
         let sink = SocketSink::new(events, &link);
         if !self.runtime.replace_sink(session, Sink::Socket(sink)) {

@@ -52,8 +52,8 @@ impl Sink {
     pub(crate) fn send(&self, event: Bytes) {
         match self {
             Self::Socket(socket) => {
-                if socket.events.try_send(event).is_err() {
-                    tracing::debug!("a WebSocket does not keep up with its events");
+                if socket.events.try_send(event).is_err() && !socket.cut.is_cancelled() {
+                    tracing::warn!("a WebSocket does not keep up with its events, and is cut");
                     socket.cut.cancel();
                 }
             }
