@@ -5,7 +5,7 @@ use std::{
     net::SocketAddr,
     pin::Pin,
     sync::Arc,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
     time::Duration,
 };
 
@@ -167,6 +167,18 @@ impl<S: Wire> CutStream<S> {
     fn is_dead(&self) -> bool {
         self.guard.link().valve.is_dead()
     }
+
+    /// Passes over what comes until the other side ends the connection.
+    fn poll_end(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        loop {
+            let mut bytes = [0; 1_024];
+            let mut buffer = ReadBuf::new(&mut bytes);
+            ready!(Pin::new(&mut self.stream).poll_read(context, &mut buffer))?;
+            if buffer.filled().is_empty() {
+                return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()));
+            }
+        }
+    }
 }
 
 impl<S: Wire> AsyncRead for CutStream<S> {
@@ -178,6 +190,9 @@ impl<S: Wire> AsyncRead for CutStream<S> {
         self.poll_cut(context)?;
         match self.guard.link().valve.poll_readable(context) {
             Poll::Ready(()) => Pin::new(&mut self.stream).poll_read(context, buffer),
+            // Asterisk believes in the application of a dead socket; other connections that the client
+            // has given up are not kept until the fault ends.
+            Poll::Pending if self.is_dead() && !self.link().is_socket() => self.poll_end(context),
             Poll::Pending => Poll::Pending,
         }
     }

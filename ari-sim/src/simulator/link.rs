@@ -42,6 +42,11 @@ impl Link {
         self.carries.store(CONTROL, Ordering::Relaxed);
     }
 
+    /// Whether it has become a socket for events.
+    pub(crate) fn is_socket(&self) -> bool {
+        self.is(SOCKET)
+    }
+
     fn is(&self, what: u8) -> bool {
         self.carries.load(Ordering::Relaxed) == what
     }

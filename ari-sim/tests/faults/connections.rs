@@ -45,6 +45,22 @@ async fn a_half_open_connection_is_silent_and_then_reset() {
 }
 
 #[tokio::test]
+async fn a_dead_connection_is_kept_as_long_as_the_client_keeps_it() {
+    let (simulator, server) = start().await;
+    let mut socket = socket(&server, "a").await;
+    simulator.inject(Fault::HalfOpen).unwrap();
+    let mut wire = Wire::open(&server).await;
+    wire.send("GET", PING, "").await;
+    assert!(wire.is_quiet().await);
+    wire.0.shutdown().await.unwrap();
+    assert!(wire.receive().await.is_err());
+    // Asterisk does not hear that the other end of an event socket is gone.
+    socket.get_mut().shutdown().await.unwrap();
+    assert!(is_quiet(&mut socket).await);
+    assert!(simulator.with_world(|world, _| world.is_connected("a")));
+}
+
+#[tokio::test]
 async fn only_the_sockets_of_an_application_are_half_open() {
     let (simulator, server) = start().await;
     let (mut one, mut other) = (socket(&server, "one").await, socket(&server, "other").await);
