@@ -7,10 +7,6 @@ use std::{io::IsTerminal as _, net::IpAddr, process::ExitCode, time::Duration};
 use anyhow::{Context, Result, ensure};
 use ari_sim::{CallScript, FaultRule, Simulator, WorldOptions, world::Dialplan};
 use clap::Parser;
-use tokio::{
-    io::AsyncWriteExt,
-    signal::unix::{SignalKind, signal},
-};
 use tracing_subscriber::EnvFilter;
 
 /// What people want it for.
@@ -135,15 +131,8 @@ async fn run(args: Args) -> Result<()> {
         builder = builder.fault(rule).context("--fault")?;
     }
     let simulator = args.doors.set_up(builder).start();
-    let server = simulator
-        .serve((args.bind, args.port))
-        .await
-        .with_context(|| {
-            format!(
-                "cannot listen on {}:{}: choose another --port or --bind",
-                args.bind, args.port
-            )
-        })?;
+    let server = simulator.serve((args.bind, args.port)).await;
+    let server = cli::listening(server, args.bind, args.port)?;
     // Closed when the program ends.
     let _outbound = args.doors.dial(&simulator)?;
     if let (Some(app), Some(rate)) = (args.app, args.calls_per_second) {
@@ -154,19 +143,9 @@ async fn run(args: Args) -> Result<()> {
         let interval = Duration::try_from_secs_f64(1.0 / rate).unwrap_or(Duration::MAX);
         simulator.place_calls(CallScript::new(app), None, interval);
     }
-    // Whoever reads the line may stop the program at once.
-    let (mut terminate, mut interrupt) = (
-        signal(SignalKind::terminate())?,
-        signal(SignalKind::interrupt())?,
-    );
-    let mut out = tokio::io::stdout();
-    out.write_all(format!("ari-sim listens on {}\n", server.url()).as_bytes())
-        .await?;
-    out.flush().await?;
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
-    }
+    let interrupted = cli::interrupted()?;
+    cli::say(&format!("ari-sim listens on {}", server.url())).await?;
+    interrupted.await;
     simulator.stop().await;
     Ok(())
 }

@@ -4,7 +4,9 @@ mod doors;
 mod record;
 mod replay;
 
-use anyhow::Result;
+use std::{io, net::IpAddr};
+
+use anyhow::{Context, Result};
 use clap::Subcommand;
 use tokio::{
     io::AsyncWriteExt,
@@ -29,8 +31,14 @@ impl Command {
     }
 }
 
+/// Says of an address that cannot be listened on what can be done.
+pub(crate) fn listening<T>(server: io::Result<T>, bind: IpAddr, port: u16) -> Result<T> {
+    server
+        .with_context(|| format!("cannot listen on {bind}:{port}: choose another --port or --bind"))
+}
+
 /// Prints a line; whoever reads it may stop the program at once.
-async fn say(line: &str) -> Result<()> {
+pub(crate) async fn say(line: &str) -> Result<()> {
     let mut out = tokio::io::stdout();
     out.write_all(format!("{line}\n").as_bytes()).await?;
     out.flush().await?;
@@ -38,7 +46,7 @@ async fn say(line: &str) -> Result<()> {
 }
 
 /// Waits for SIGTERM or SIGINT, from now on.
-fn interrupted() -> Result<impl Future<Output = ()>> {
+pub(crate) fn interrupted() -> Result<impl Future<Output = ()>> {
     let (mut terminate, mut interrupt) = (
         signal(SignalKind::terminate())?,
         signal(SignalKind::interrupt())?,

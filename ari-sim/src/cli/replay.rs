@@ -2,10 +2,10 @@
 
 use std::{net::IpAddr, path::PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use ari_sim::{Replay, Speed, Trace};
 
-use super::{interrupted, say};
+use super::{interrupted, listening, say};
 
 /// Serves what was recorded, as if Asterisk did it again.
 ///
@@ -39,15 +39,9 @@ pub(super) async fn run(args: Args) -> Result<()> {
     let trace = Trace::read(&args.trace)?;
     let (scenario, count) = (trace.scenario().to_owned(), trace.len());
     let interrupted = interrupted()?;
-    let server = Replay::new(trace, args.speed)
-        .serve((args.bind, args.port))
-        .await
-        .with_context(|| {
-            format!(
-                "cannot listen on {}:{}: choose another --port or --bind",
-                args.bind, args.port
-            )
-        })?;
+    let replay = Replay::new(trace, args.speed);
+    let server = replay.serve((args.bind, args.port)).await;
+    let server = listening(server, args.bind, args.port)?;
     say(&format!("ari-sim replays {scenario} on {}", server.url())).await?;
     tokio::pin!(interrupted);
     let over = tokio::select! {
