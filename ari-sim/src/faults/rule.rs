@@ -194,6 +194,9 @@ impl FaultRule {
         if on.event.is_some() && on.names_requests() {
             return refuse("a fault can be limited to requests or to events, not to both".into());
         }
+        if self.times == Some(0) {
+            return refuse("times must be above 0".into());
+        }
         let refuses = matches!(self.fault, Fault::RefuseConnections);
         if on.application.is_some() && (matches!(kind, FaultKind::Answer) || refuses) {
             return refuse(format!("{name} cannot be limited to an application"));
@@ -380,6 +383,8 @@ mod tests {
             "reset,probability=1.5",
             "reset,every_ms=10",
             "event_lost,path=/channels",
+            "status,code=503,times=0",
+            "drop_sockets,times=0",
             "drop_sockets,times=3",
             "drop_sockets,every_ms=0",
             "drop_sockets,every_ms=10,event=StasisEnd",
