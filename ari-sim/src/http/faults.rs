@@ -38,9 +38,12 @@ pub(super) async fn strike(
     if !link.valve.readable().await {
         return cut_off(&link);
     }
-    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
-    let path = path.strip_prefix("/ari").unwrap_or(&path);
-    let verdict = match runtime.judge_request(|| Asked::of(method.as_str(), path)) {
+    let asked = || {
+        let path = request.uri().path();
+        let path = path.strip_prefix("/ari").unwrap_or(path);
+        Asked::of(request.method().as_str(), path)
+    };
+    let verdict = match runtime.judge_request(asked) {
         Facing::Decided(verdict) => verdict,
         Facing::Booting => {
             return rest::write(

@@ -1,6 +1,6 @@
 //! What goes wrong in a world that runs: rules are asked, and what they decide is done.
 
-use std::{borrow::Cow, collections::HashMap, sync::Arc, time::Duration};
+use std::{borrow::Cow, sync::Arc, time::Duration};
 
 use ari_core::{Request, Response};
 use bytes::Bytes;
@@ -14,8 +14,8 @@ use super::{
 };
 use crate::{
     faults::{
-        Asked, Consequence, Fault, FaultError, FaultId, FaultRule, FaultScope, FaultStatus,
-        Verdict, truncated,
+        Asked, Consequence, Fault, FaultBook, FaultError, FaultId, FaultRule, FaultScope,
+        FaultStatus, Verdict, truncated,
     },
     world::{SessionId, SimTime},
 };
@@ -139,7 +139,12 @@ impl Runtime {
     pub(crate) fn inject(&self, rule: FaultRule) -> Result<FaultId, FaultError> {
         self.with_core(|core, now| {
             let injected = core.faults.inject(now, rule);
-            judge_all(core, &self.links.of_rest());
+            for seat in core.seats.values() {
+                judge(&mut core.faults, seat.sink.valve(), &seat.applications);
+            }
+            for link in self.links.of_rest() {
+                judge(&mut core.faults, &link.valve, &[]);
+            }
             injected
         })
     }
@@ -175,7 +180,7 @@ impl Runtime {
         if self.has_no_faults() {
             return;
         }
-        self.with_core(|core, _| judge(core, &link.valve, &[]));
+        self.with_core(|core, _| judge(&mut core.faults, &link.valve, &[]));
     }
 
     /// Waits until a fault holds nothing any more.
@@ -390,23 +395,12 @@ impl Runtime {
 }
 
 /// Asks about a connection by the rules that were not yet asked about it.
-pub(super) fn judge(core: &mut Core, valve: &Valve, applications: &[String]) {
-    if core.faults.is_empty() {
+pub(super) fn judge(faults: &mut FaultBook, valve: &Valve, applications: &[String]) {
+    if faults.is_empty() {
         return;
     }
     valve.judge(|judged| {
-        let (id, fault) = core.faults.connection(judged, applications)?;
+        let (id, fault) = faults.connection(judged, applications)?;
         Some((id, fault == Fault::HalfOpen))
     });
-}
-
-fn judge_all(core: &mut Core, links: &[Arc<Link>]) {
-    let seats: HashMap<_, _> = std::mem::take(&mut core.seats);
-    for seat in seats.values() {
-        judge(core, seat.sink.valve(), &seat.applications);
-    }
-    core.seats = seats;
-    for link in links {
-        judge(core, &link.valve, &[]);
-    }
 }

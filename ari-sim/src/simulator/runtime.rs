@@ -395,12 +395,11 @@ impl Runtime {
     /// Lets the events of a session that has a sink go elsewhere; says whether it has.
     pub(crate) fn replace_sink(&self, session: SessionId, sink: Sink) -> bool {
         self.with_core(|core, _| {
-            let Some(mut seat) = core.seats.remove(&session) else {
+            let Some(seat) = core.seats.get_mut(&session) else {
                 return false;
             };
             seat.sink = sink;
-            judge(core, seat.sink.valve(), &seat.applications);
-            core.seats.insert(session, seat);
+            judge(&mut core.faults, seat.sink.valve(), &seat.applications);
             true
         })
     }
@@ -445,7 +444,7 @@ impl Runtime {
 
 fn open(core: &mut Core, sink: Sink, applications: &[String], subscribe_all: bool) -> SessionId {
     let session = core.world.open_session();
-    judge(core, sink.valve(), applications);
+    judge(&mut core.faults, sink.valve(), applications);
     let seat = Seat::new(sink, applications, SeatKind::Client { subscribe_all });
     seat.register(&mut core.world, session);
     core.seats.insert(session, seat);
