@@ -17,5 +17,8 @@ mod connections;
 mod control;
 #[path = "faults/events.rs"]
 mod events;
+#[path = "faults/frames.rs"]
+mod frames;
 #[path = "faults/local.rs"]
 mod local;
+mod program;

@@ -34,19 +34,6 @@ async fn sockets_are_dropped_at_once_or_when_something_happens() {
 }
 
 #[tokio::test]
-async fn sockets_are_dropped_every_so_often() {
-    let (simulator, server) = start().await;
-    let rule = Fault::DropSockets.times(2).every(Duration::from_millis(40));
-    simulator.inject(rule).unwrap();
-    for _ in 0..2 {
-        let mut socket = socket(&server, "a").await;
-        assert!(text(&mut socket).await.is_none());
-    }
-    let mut socket = socket(&server, "a").await;
-    assert!(is_quiet(&mut socket).await);
-}
-
-#[tokio::test]
 async fn somebody_else_takes_the_application() {
     let (simulator, server) = start().await;
     let mut socket = socket(&server, "a").await;
@@ -72,7 +59,8 @@ async fn a_restart_loses_everything() {
     wire.send("GET", "/ari/asterisk/info?only=status", "").await;
     let before = wire.receive().await.unwrap().json();
 
-    let fault = Fault::restart(Duration::from_millis(150), Duration::from_millis(300));
+    // Long enough for a busy machine to see both.
+    let fault = Fault::restart(Duration::from_millis(500), Duration::from_secs(1));
     simulator.inject(fault).unwrap();
     assert!(text(&mut socket).await.is_none());
     assert!(wire.receive().await.is_err());

@@ -1,14 +1,12 @@
 //! Faults over HTTP, and by flags.
 
-use std::{
-    io::{BufRead, BufReader},
-    process::{Command, Stdio},
-};
-
 use ari_sim::{Fault, FaultKind};
 use serde_json::{Value, json};
 
-use super::client::{ask, socket, start, tell, text};
+use super::{
+    client::{ask, socket, start, tell, text},
+    program::{Running, fails},
+};
 
 #[tokio::test]
 async fn faults_are_injected_listed_and_cleared() {
@@ -81,40 +79,23 @@ async fn each_fault_can_be_injected() {
     }
 }
 
-fn program(arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_ari-sim"));
-    command
-        .args(["--port", "0"])
-        .args(arguments)
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
-    command
-}
-
 #[test]
 fn the_program_takes_faults() {
     let arguments = [
+        "--port",
+        "0",
         "--seed",
         "3",
         "--fault",
         "status,code=500,times=1",
         "--fault",
+        r#"{"fault":"event_lost","probability":0.5}"#,
     ];
-    let mut running = program(&arguments)
-        .arg(r#"{"fault":"event_lost","probability":0.5}"#)
-        .spawn()
-        .unwrap();
-    let mut line = String::new();
-    let read = BufReader::new(running.stdout.take().unwrap()).read_line(&mut line);
-    running.kill().unwrap();
-    running.wait().unwrap();
-    read.unwrap();
+    let running = Running::start(&arguments);
+    let line = running.line();
     assert!(line.starts_with("ari-sim listens on"), "{line}");
 
-    let refused = program(&["--fault", "status,code=500,often=1"])
-        .output()
-        .unwrap();
-    assert!(!refused.status.success());
-    let told = String::from_utf8_lossy(&refused.stderr).into_owned();
+    let refused = ["--port", "0", "--fault", "status,code=500,often=1"];
+    let told = fails(&refused);
     assert!(told.contains("status has no member often"), "{told}");
 }

@@ -1,12 +1,6 @@
 //! `ari-sim record` and `ari-sim replay`.
 
-use std::{
-    fs,
-    io::{BufRead, BufReader, Read},
-    net::SocketAddr,
-    path::PathBuf,
-    process::{Child, ChildStdout, Command, Output, Stdio},
-};
+use std::{fs, path::PathBuf};
 
 use ari_sim::{Simulator, Trace};
 use serde_json::{Value, json};
@@ -14,6 +8,7 @@ use serde_json::{Value, json};
 use crate::{
     client::{ask, events_until, open},
     driver::{Driver, lines},
+    program::{Running, fails},
 };
 
 /// A file of its own, which goes when the test is over.
@@ -36,79 +31,6 @@ impl Drop for Scratch {
     fn drop(&mut self) {
         drop(fs::remove_file(&self.0));
     }
-}
-
-/// A program that runs; it is killed if a test fails.
-struct Running {
-    child: Child,
-    out: BufReader<ChildStdout>,
-}
-
-impl Running {
-    fn start(arguments: &[&str]) -> Self {
-        let mut child = program(arguments).spawn().unwrap();
-        let out = BufReader::new(child.stdout.take().unwrap());
-        Self { child, out }
-    }
-
-    fn line(&mut self) -> String {
-        let mut line = String::new();
-        self.out.read_line(&mut line).unwrap();
-        line
-    }
-
-    /// Where it says that it listens.
-    fn address(&mut self) -> SocketAddr {
-        let line = self.line();
-        let (_, url) = line.split_once("http://").unwrap();
-        url.trim().trim_end_matches("/ari").parse().unwrap()
-    }
-
-    fn signal(&self, name: &str) {
-        let pid = self.child.id().to_string();
-        assert!(
-            Command::new("kill")
-                .args([name, &pid])
-                .status()
-                .unwrap()
-                .success()
-        );
-    }
-
-    /// What it wrote to stderr, once it has ended well.
-    fn ended(mut self) -> String {
-        let mut text = String::new();
-        self.child
-            .stderr
-            .take()
-            .unwrap()
-            .read_to_string(&mut text)
-            .unwrap();
-        assert!(self.child.wait().unwrap().success(), "{text}");
-        text
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        drop(self.child.kill());
-        drop(self.child.wait());
-    }
-}
-
-fn program(arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_ari-sim"));
-    command
-        .args(arguments)
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
-    command
-}
-
-fn fails(arguments: &[&str]) -> String {
-    let Output { status, stderr, .. } = program(arguments).output().unwrap();
-    assert!(!status.success());
-    String::from_utf8(stderr).unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -136,7 +58,7 @@ async fn a_call_is_recorded_and_replayed() {
         "--title",
         "Mine",
     ];
-    let mut recorder = Running::start(&record);
+    let recorder = Running::start(&record);
     let address = recorder.address();
     let mut socket = open(address, "app=shop").await.unwrap();
     let originate = "/ari/channels?endpoint=Local/1014@default&app=shop";
@@ -194,7 +116,7 @@ async fn a_call_is_recorded_and_replayed() {
         "max",
         "--exit-at-end",
     ];
-    let mut replayed = Running::start(&replay);
+    let replayed = Running::start(&replay);
     let address = replayed.address();
     assert_eq!(ask(address, "GET", "/ari/sounds").await.status, 404);
     Driver::new(address).run(&lines).await;
@@ -213,7 +135,7 @@ fn a_replay_that_is_stopped_says_what_is_left() {
     let file = Scratch::new("left");
     let text = "{\"scenario\":\"left\"}\n{\"t_ms\":1,\"http\":{\"method\":\"GET\",\"path\":\"/ari/channels\",\"status\":200}}\n";
     fs::write(&file.0, text).unwrap();
-    let mut replay = Running::start(&["replay", file.path(), "--port", "0"]);
+    let replay = Running::start(&["replay", file.path(), "--port", "0"]);
     replay.address();
     replay.signal("-INT");
     let told = replay.ended();

@@ -4,5 +4,7 @@
 mod cli;
 mod client;
 mod driver;
+#[path = "../program/mod.rs"]
+mod program;
 mod record;
 mod replay;
