@@ -1,6 +1,6 @@
 //! A TCP relay: an address that stays while what is behind it goes and comes.
 
-use std::{net::SocketAddr, time::Duration};
+use std::net::SocketAddr;
 
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -15,11 +15,10 @@ use tokio_util::{
     task::TaskTracker,
 };
 
+use crate::until::until;
+
 /// Connections that wait to be accepted.
 const BACKLOG: u32 = 1024;
-
-/// Pause before listening is tried again.
-const PAUSE: Duration = Duration::from_millis(5);
 
 /// What the relay does with connections now.
 #[derive(Clone, Copy, Debug)]
@@ -131,13 +130,12 @@ fn socket(address: SocketAddr) -> std::io::Result<TcpSocket> {
 }
 
 async fn listen(address: SocketAddr) -> TcpListener {
-    loop {
-        match socket(address).and_then(|socket| socket.listen(BACKLOG)) {
-            Ok(listener) => return listener,
-            // Connections that were just ended may still hold the address.
-            Err(_) => tokio::time::sleep(PAUSE).await,
-        }
-    }
+    // Connections that were just ended may still hold the address.
+    until("an address to be free", || {
+        let listener = socket(address).and_then(|socket| socket.listen(BACKLOG));
+        std::future::ready(listener.ok())
+    })
+    .await
 }
 
 async fn accept(
