@@ -219,14 +219,9 @@ impl World {
             }
             self.tell_hangup_request(peer, Some(cause), false);
         }
-        if snooped {
-            // Taking the listeners off takes longer than the other half needs to end.
-            if let Some(peer) = peer {
-                self.end_channel(peer);
-            }
-            self.end_snoops(key);
-            self.destroy_channel(key);
-            return;
+        // Taking the listeners off takes longer than the other half needs to end.
+        if snooped && let Some(peer) = peer {
+            self.end_channel(peer);
         }
         self.destroy_channel(key);
         if let Some(bridge) = dialed {
@@ -240,8 +235,9 @@ impl World {
         }
     }
 
-    /// Takes a channel away and tells that it is gone.
+    /// Takes a channel away, after those that listen to it, and tells that it is gone.
     pub(crate) fn destroy_channel(&mut self, key: ChannelKey) {
+        self.end_snoops(key);
         let Some(channel) = self.channels.get_mut(key) else {
             return;
         };

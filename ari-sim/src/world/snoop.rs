@@ -88,13 +88,20 @@ impl World {
         answer
     }
 
-    /// A channel ends, and who snoops on it.
+    /// A channel ends, and who snoops on it, and who snoops on those. However long the row is, none of them is
+    /// left to be ended by the one before.
     pub(crate) fn end_snoops(&mut self, key: ChannelKey) {
-        let snoops = self
-            .channels
-            .get_mut(key)
-            .map(|channel| std::mem::take(&mut channel.snoops))
-            .unwrap_or_default();
+        let Some(channel) = self.channels.get_mut(key) else {
+            return;
+        };
+        let mut snoops = std::mem::take(&mut channel.snoops);
+        let mut place = 0;
+        while let Some(snoop) = snoops.get(place) {
+            if let Some(snoop) = self.channels.get_mut(*snoop) {
+                snoops.append(&mut snoop.snoops);
+            }
+            place += 1;
+        }
         for snoop in snoops {
             self.end_channel(snoop);
         }

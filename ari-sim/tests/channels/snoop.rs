@@ -78,3 +78,32 @@ fn a_snoop_can_be_snooped_on() {
     asterisk.done("DELETE", &format!("/channels/{id}"));
     assert_eq!(asterisk.world.channel_count(), 0);
 }
+
+#[test]
+fn a_long_row_of_snoops_ends() {
+    let mut asterisk = Asterisk::new();
+    let mut last = asterisk.call_in();
+    let first = last.clone();
+    for number in 0..3_000 {
+        let next = format!("s{number}");
+        asterisk.done(
+            "POST",
+            &format!("/channels/{last}/snoop/{next}?app=app&spy=both"),
+        );
+        last = next;
+    }
+    asterisk.done("DELETE", &format!("/channels/{first}"));
+    assert_eq!(asterisk.world.channel_count(), 0);
+}
+
+#[test]
+fn a_snoop_ends_with_a_half_that_nobody_calls() {
+    let mut asterisk = Asterisk::new();
+    asterisk.done(
+        "POST",
+        "/channels/create?endpoint=Local/nowhere@default&app=app&channelId=c&otherChannelId=far",
+    );
+    asterisk.done("POST", "/channels/far/snoop/s?app=app&spy=both");
+    asterisk.done("POST", "/channels/c/dial");
+    assert_eq!(asterisk.world.channel_count(), 0);
+}
