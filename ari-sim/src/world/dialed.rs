@@ -29,6 +29,9 @@ const CLEARED: &[&str] = &[
 /// How long audio flows through a Local channel until it is taken out of the way.
 const OPTIMISED_AFTER: Duration = Duration::from_millis(60);
 
+/// Calls of the dialplan that may lead from one to the other; more are one that calls itself.
+const MAX_DIALS: usize = 16;
+
 /// A call that the dialplan of a channel makes.
 #[derive(Clone, Debug)]
 pub(crate) struct Dials {
@@ -37,6 +40,8 @@ pub(crate) struct Dials {
     answered: Option<SimTime>,
     /// The dialplan goes on when the called party hangs up.
     goes_on: bool,
+    /// `Dial()` has only begun to call: it goes on by itself if the call is over by then.
+    begins: bool,
 }
 
 /// What `Dial()` makes of the cause with which a call failed.
@@ -52,6 +57,10 @@ const fn status_of(cause: u16) -> &'static str {
 impl World {
     /// `Dial(Tech/resource,timeout,options)`: calls the first of the destinations.
     pub(crate) fn run_dial(&mut self, key: ChannelKey, data: &str) -> Next {
+        if let Some(first) = self.endless_dialer(key) {
+            self.end_channel(first);
+            return Next::Gone;
+        }
         let mut fields = data.split(',');
         let target = fields.next().unwrap_or_default();
         let target = target.split('&').next().unwrap_or_default().to_owned();
@@ -81,11 +90,32 @@ impl World {
                 since,
                 answered: None,
                 goes_on,
+                begins: true,
             }));
         }
         let then = Then::Bridge { caller: key };
         self.start_dialing(called, &endpoint, resource.to_owned(), then, timeout);
-        Next::Never
+        let dials = self
+            .channels
+            .get_mut(key)
+            .and_then(|channel| channel.outgoing.as_mut());
+        match dials {
+            Some(dials) => {
+                dials.begins = false;
+                Next::Never
+            }
+            None => Next::Now,
+        }
+    }
+
+    /// The first of too many channels that call one another through Local channels: they would do so for ever.
+    fn endless_dialer(&self, key: ChannelKey) -> Option<ChannelKey> {
+        let mut dialer = key;
+        for _ in 0..MAX_DIALS {
+            let called = self.channels.get(self.peer_of(dialer)?)?;
+            dialer = called.dialed_by?;
+        }
+        Some(dialer)
     }
 
     /// The channel called shows who calls: the number that was dialed, and the place in the dialplan.
@@ -230,14 +260,16 @@ impl World {
         }
         self.drop_bridge(bridge);
         for other in others {
-            let goes_on = self
+            let dials = self
                 .channels
                 .get(other)
                 .and_then(|channel| channel.outgoing.as_ref())
-                .is_some_and(|dials| dials.goes_on);
-            if goes_on {
+                .filter(|dials| dials.goes_on);
+            if let Some(begins) = dials.map(|dials| dials.begins) {
                 self.finish_dial(other);
-                self.next_priority(other);
+                if !begins {
+                    self.next_priority(other);
+                }
                 continue;
             }
             if let Some(channel) = self
@@ -273,7 +305,9 @@ impl World {
         let millis = time.as_millis().to_string();
         self.write_variable(dialer, "DIALEDTIME_MS", Some(&millis), false);
         self.write_variable(dialer, "DIALSTATUS", Some(status_of(cause)), false);
-        self.next_priority(dialer);
+        if !dials.begins {
+            self.next_priority(dialer);
+        }
     }
 
     /// Takes a Local channel out of the way after a while, if both of its halves are in calls of the dialplan

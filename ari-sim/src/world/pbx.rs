@@ -13,6 +13,9 @@ use super::{
 /// Priorities that may follow each other without time passing; more is a loop.
 const MAX_STEPS: usize = 200;
 
+/// How long a priority that waits lasts at least, a frame of audio, so that no dialplan stops the clock.
+const SHORTEST: Duration = Duration::from_millis(20);
+
 /// What follows a priority.
 pub(crate) enum Next {
     /// The next one, at once.
@@ -152,7 +155,8 @@ impl World {
                 Next::After(after) => (after, false),
                 Next::AfterAudio(after) => (after, true),
             };
-            let timer = self.timers.set(self.now + after, Timer::Dialplan(key));
+            let at = self.now + after.max(SHORTEST);
+            let timer = self.timers.set(at, Timer::Dialplan(key));
             match self.channels.get_mut(key) {
                 Some(channel) if !channel.ending && matches!(channel.run, Run::Dialplan { .. }) => {
                     channel.run = Run::Dialplan {

@@ -4,6 +4,7 @@
 mod applications;
 mod bridges;
 mod dialed;
+mod dialplan;
 mod media;
 mod phones;
 mod system;
