@@ -102,7 +102,7 @@ impl Dialplan {
             let priority = if place == "n" {
                 last + 1
             } else {
-                place.parse().map_err(|_| refuse())?
+                i64::from(place.parse::<u32>().map_err(|_| refuse())?)
             };
             last = priority;
             dialplan.set(&context, &extension, priority, label, call.trim());

@@ -231,11 +231,7 @@ impl World {
                     Next::Now
                 }
             }
-            "Goto" => data
-                .rsplit(',')
-                .next()
-                .and_then(|text| text.trim().parse().ok())
-                .map_or(Next::Gone, Next::At),
+            "Goto" => self.run_goto(key, data),
             "SendDTMF" => self.run_send_dtmf(key, data),
             "UserEvent" => {
                 self.tell_dialplan_event(key, data);
@@ -267,6 +263,36 @@ impl World {
         } else {
             Next::AfterAudio(self.options.answer_wait)
         }
+    }
+
+    /// `Goto([[context,]extension,]priority)`, where the priority is a number, `+n`, `-n` or a label. One that is
+    /// nowhere ends the call.
+    fn run_goto(&mut self, key: ChannelKey, data: &str) -> Next {
+        let Some(channel) = self.channels.get_mut(key) else {
+            return Next::Gone;
+        };
+        let place = &mut channel.place;
+        let mut fields = data.rsplit(',').map(str::trim);
+        let priority = fields.next().unwrap_or_default();
+        for (part, field) in [&mut place.exten, &mut place.context]
+            .into_iter()
+            .zip(fields)
+        {
+            field.clone_into(part);
+        }
+        let to = match priority.parse::<i32>().map(i64::from) {
+            Ok(steps) if priority.starts_with(['+', '-']) => Some(place.priority + steps),
+            Ok(number) => Some(number),
+            Err(_) => {
+                let dialplan = &self.options.dialplan;
+                dialplan.label(&place.context, &place.exten, priority)
+            }
+        };
+        if let Some(to) = to {
+            return Next::At(to);
+        }
+        self.end_channel(key);
+        Next::Gone
     }
 
     fn run_refusal(&mut self, key: ChannelKey, cause: u16, data: &str) -> Next {

@@ -15,6 +15,40 @@ fn called(extensions: &str, exten: &str) -> Lab {
 }
 
 #[test]
+fn goto_finds_priorities_labels_and_extensions() {
+    for (to, exten, priority) in [
+        ("5", "1", 5),
+        ("+3", "1", 5),
+        ("last", "1", 5),
+        ("2,1", "2", 1),
+        ("2, there", "2", 1),
+        ("elsewhere,3,1", "3", 1),
+    ] {
+        let extensions = format!(
+            "[default]
+exten => 1,1,NoOp()
+same => n,Goto({to})
+same => n,Hangup()
+same => n,Hangup()
+same => n(last),Wait(60)
+exten => 2,1(there),Wait(60)
+[elsewhere]
+exten => 3,1,Wait(60)
+"
+        );
+        let mut lab = called(&extensions, "1");
+        let place = lab.get("/channels/far")["dialplan"].clone();
+        assert_eq!(
+            (&place["exten"], &place["priority"]),
+            (&json!(exten), &json!(priority)),
+            "{to}"
+        );
+    }
+    let mut lab = called("[default]\nexten => 1,1,Goto(nowhere)\n", "1");
+    assert_eq!(lab.get("/channels"), json!([]));
+}
+
+#[test]
 fn a_dialplan_that_waits_for_nothing_lets_time_pass() {
     let extensions = "[default]\nexten => 1,1,Playback(nothing)\nsame => n,Goto(1)\n";
     let mut lab = called(extensions, "1");
