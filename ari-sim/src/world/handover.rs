@@ -57,16 +57,22 @@ impl World {
         let Some(sent) = sent.filter(|_| exists) else {
             return false;
         };
-        self.leave_dialed_bridge(sent);
-        // The call that it made is over, and it is called by nobody any more.
-        self.finish_dial(sent);
-        self.stop_dialplan(sent);
-        if let Some(channel) = self.channels.get_mut(sent) {
-            channel.dialed_by = None;
-        }
-        self.dissolve(bridge);
+        self.leave_call(sent);
         self.run_dialplan(sent, context, exten, 1);
         true
+    }
+
+    /// Takes a channel out of the call that the dialplan made from it, or to it; the other side is alone then.
+    pub(crate) fn leave_call(&mut self, key: ChannelKey) {
+        let bridge = self.leave_dialed_bridge(key);
+        self.finish_dial(key);
+        self.stop_dialplan(key);
+        if let Some(channel) = self.channels.get_mut(key) {
+            channel.dialed_by = None;
+        }
+        if let Some(bridge) = bridge {
+            self.dissolve(bridge);
+        }
     }
 
     /// Who hears of a transfer: who is subscribed to the channel that asks for it, to the bridge, or to a member.

@@ -218,7 +218,7 @@ impl World {
             return false;
         };
         self.abort_jobs(key);
-        self.stop_dialplan(key);
+        self.leave_call(key);
         self.leave_for_dialplan(key, context, exten, priority.max(1));
         true
     }

@@ -144,6 +144,32 @@ fn a_party_sends_the_other_to_an_extension() {
 }
 
 #[test]
+fn a_party_that_is_sent_away_leaves_its_call() {
+    let mut lab = lab();
+    dial(&mut lab, "2000", "p");
+    let now = lab.now;
+    assert!(
+        lab.world
+            .redirect_channel(now, "p-far", "default", "3000", 1)
+    );
+    assert_eq!(lab.get("/bridges"), json!([]));
+    assert_eq!(lab.get("/channels/p-far")["dialplan"]["exten"], "3000");
+    assert_eq!(lab.get("/channels").as_array().unwrap().len(), 2);
+}
+
+#[test]
+fn a_party_that_is_listened_to_ends_the_call_as_any_other() {
+    let mut lab = lab();
+    dial(&mut lab, "2000", "p");
+    let called = bridge(&mut lab)["channels"][0].as_str().unwrap().to_owned();
+    let snoop = format!("/channels/{called}/snoop/s?app=app&spy=both");
+    assert_eq!(lab.status("POST", &snoop), 200);
+    assert_eq!(lab.status("DELETE", &format!("/channels/{called}")), 204);
+    assert_eq!(lab.get("/bridges"), json!([]));
+    assert_eq!(lab.get("/channels"), json!([]));
+}
+
+#[test]
 fn calls_are_merged() {
     let mut lab = lab();
     dial(&mut lab, "2000", "p");
