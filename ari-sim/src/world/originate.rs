@@ -87,7 +87,7 @@ impl World {
     fn read_origination(&self, params: Params<'_>) -> Result<Origination, Refused> {
         let owned = |name: &str| params.given(name).map(Cow::into_owned);
         let (channel_id, other_channel_id) = (owned("channelId"), owned("otherChannelId"));
-        check_ids([&channel_id, &other_channel_id])?;
+        check_ids([channel_id.as_deref(), other_channel_id.as_deref()])?;
         let endpoint = endpoint_text(params)?;
         check_originator(params)?;
         split_endpoint(&endpoint)?;
@@ -244,11 +244,7 @@ impl World {
         }
         let ids = (params.given("channelId"), params.given("otherChannelId"));
         let ids = (ids.0.as_deref(), ids.1.as_deref());
-        for id in [ids.0, ids.1].into_iter().flatten() {
-            if id.len() > MAX_ID {
-                return Err(refuse(400, "Uniqueid length exceeds maximum of 149"));
-            }
-        }
+        check_ids([ids.0, ids.1])?;
         let endpoint = self.endpoint(tech, resource)?;
         let formats = params.given("formats");
         let key = self.make_called_channel(&endpoint, ids, formats.as_deref())?;
@@ -357,19 +353,20 @@ impl World {
         (id, other): (Option<&str>, Option<&str>),
         formats: Option<&str>,
     ) -> Result<ChannelKey, Refused> {
-        let taken = |id: Option<&str>| id.is_some_and(|id| self.channel_ids.contains_key(id));
-        if taken(id) || taken(other) || (id.is_some() && id == other) {
+        // Without an id for the first half, one for the other means nothing.
+        let other = id.map(|id| other.map_or_else(|| Cow::Owned(format!("{id};2")), Cow::Borrowed));
+        let other = other.filter(|_| matches!(endpoint, Endpoint::Local { .. }));
+        let taken = |id: &str| self.channel_ids.contains_key(id);
+        if id.is_some_and(taken)
+            || other.as_deref().is_some_and(taken)
+            || (id.is_some() && id == other.as_deref())
+        {
             return Err(refuse(409, "Channel with given unique ID already exists"));
         }
-        let generated = id.is_none();
         let id: Arc<str> = id.map_or_else(|| self.unique_id().into(), Arc::from);
         match endpoint {
             Endpoint::Local { exten, context } => {
-                let other = match other {
-                    Some(other) => other.into(),
-                    None if generated => self.unique_id().into(),
-                    None => format!("{id};2").into(),
-                };
+                let other = other.map_or_else(|| self.unique_id().into(), Arc::from);
                 Ok(self.make_local_pair(id, other, exten, context).0)
             }
             Endpoint::Sip { name } => Ok(self.make_sip_channel(id, name, State::Down)),
@@ -509,7 +506,7 @@ fn split_endpoint(text: &str) -> Result<(&str, &str), Refused> {
         .ok_or_else(|| refuse(400, "Invalid endpoint specified"))
 }
 
-fn check_ids(ids: [&Option<String>; 2]) -> Result<(), Refused> {
+pub(crate) fn check_ids(ids: [Option<&str>; 2]) -> Result<(), Refused> {
     if ids.into_iter().flatten().any(|id| id.len() > MAX_ID) {
         return Err(refuse(400, "Uniqueid length exceeds maximum of 149"));
     }

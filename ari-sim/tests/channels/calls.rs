@@ -79,6 +79,32 @@ fn an_originate_is_refused_with_its_reason() {
 }
 
 #[test]
+fn both_halves_of_a_local_channel_have_an_id_of_their_own() {
+    let mut asterisk = Asterisk::new();
+    let local = |ids: &str| format!("/channels?endpoint=Local/1014@default&app=app&{ids}");
+    let taken = (
+        409,
+        "Channel with given unique ID already exists".to_owned(),
+    );
+    asterisk.done("POST", &local("channelId=x;2&otherChannelId=y"));
+    for ids in [
+        "channelId=x",
+        "channelId=z&otherChannelId=y",
+        "channelId=z&otherChannelId=z",
+    ] {
+        assert_eq!(asterisk.refusal("POST", &local(ids)), taken, "{ids}");
+    }
+    assert_eq!(asterisk.world.channel_count(), 2);
+    // Without an id for the first half, one for the other means nothing; a phone has one half only.
+    asterisk.done("POST", &local("otherChannelId=y"));
+    asterisk.done(
+        "POST",
+        "/channels?endpoint=PJSIP/bob&app=app&channelId=z&otherChannelId=y",
+    );
+    assert_eq!(asterisk.world.channel_count(), 5);
+}
+
+#[test]
 fn variables_are_read_as_asterisk_reads_them() {
     let mut asterisk = Asterisk::new();
     let target = "/channels/c?endpoint=Local/1014@default&app=app";
