@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::{
     World,
-    formats::is_codec,
+    formats::format_named,
     json::{array, object},
     options::Phone,
     params::Params,
@@ -100,10 +100,15 @@ fn allow_codecs(old: &str, value: &str) -> Option<String> {
         match (name, refused) {
             ("all", true) => codecs.clear(),
             ("all", false) => codecs = vec!["ulaw", "alaw", "gsm", "g722", "slin", "opus"],
-            (name, _) if !is_codec(name) => return None,
-            (name, true) => codecs.retain(|codec| *codec != name),
-            (name, false) if !codecs.contains(&name) => codecs.push(name),
-            _ => {}
+            _ => {
+                let name = format_named(name)?;
+                let known = codecs.iter().position(|codec| *codec == name);
+                match (known, refused) {
+                    (Some(place), true) => drop(codecs.remove(place)),
+                    (None, false) => codecs.push(name),
+                    _ => {}
+                }
+            }
         }
     }
     Some(codecs.join("|"))
@@ -318,5 +323,9 @@ mod tests {
         assert_eq!(allow_codecs("gsm", "!all,ulaw").as_deref(), Some("ulaw"));
         assert_eq!(allow_codecs("ulaw|alaw", "!ulaw").as_deref(), Some("alaw"));
         assert_eq!(allow_codecs("", "nonsense"), None);
+        assert_eq!(
+            allow_codecs("ulaw", "ULAW,G722").as_deref(),
+            Some("ulaw|g722")
+        );
     }
 }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use super::{
     World,
     channel::{Channel, ChannelKey, State, Tech},
+    formats::format_named,
     originate::Origination,
     params::Params,
     reply::{Outcome, Refused, Reply, allocation_failed, refuse},
@@ -66,7 +67,7 @@ impl MediaEndpoint {
     /// Whether Asterisk can make a channel of it.
     fn is_valid(&self) -> bool {
         let codec = self.codec();
-        if codec.is_some_and(|codec| !super::originate::FORMATS.contains(&codec)) {
+        if codec.is_some_and(|codec| format_named(codec).is_none()) {
             return false;
         }
         match self.tech {

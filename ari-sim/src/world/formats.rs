@@ -1,17 +1,20 @@
-//! Formats that Asterisk has: of codecs, and of files.
+//! Formats that Asterisk has: of media, and of files.
 
-/// Codecs by the names under which Asterisk knows them.
-const CODECS: &[&str] = &[
+/// Formats of media by the names under which Asterisk knows them.
+const MEDIA: &[&str] = &[
     "codec2", "g723", "ulaw", "alaw", "gsm", "g726", "g726aal2", "adpcm", "slin", "slin12",
     "slin16", "slin24", "slin32", "slin44", "slin48", "slin96", "slin192", "lpc10", "g729",
     "speex", "speex16", "speex32", "ilbc", "g722", "siren7", "siren14", "g719", "opus", "jpeg",
     "png", "h261", "h263", "h263p", "h264", "h265", "mpeg4", "vp8", "vp9", "red", "t140", "t38",
-    "silk8", "silk12", "silk16", "silk24",
+    "silk8", "silk12", "silk16", "silk24", "testlaw", "none",
 ];
 
-/// Whether Asterisk has a codec of this name.
-pub(crate) fn is_codec(name: &str) -> bool {
-    CODECS.contains(&name)
+/// The format of media that a name means, in whatever case it is written.
+pub(crate) fn format_named(name: &str) -> Option<&'static str> {
+    MEDIA
+        .iter()
+        .copied()
+        .find(|known| known.eq_ignore_ascii_case(name))
 }
 
 /// The extensions of the files that Asterisk reads and writes.

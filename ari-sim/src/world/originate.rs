@@ -8,6 +8,7 @@ use super::{
     channel::{Channel, ChannelKey, Party, State, Tech, Then},
     detect::scanned,
     external::MediaEndpoint,
+    formats::format_named,
     json::object,
     params::Params,
     queue::Command,
@@ -20,15 +21,6 @@ pub(crate) const MAX_ID: usize = 149;
 
 /// How long an originated call rings when no timeout was asked for.
 const DEFAULT_TIMEOUT: i64 = 30;
-
-/// Formats that channels may be asked to have.
-pub(crate) const FORMATS: &[&str] = &[
-    "ulaw", "alaw", "gsm", "g722", "g723", "g726", "g726aal2", "g729", "g719", "adpcm", "lpc10",
-    "slin", "slin12", "slin16", "slin24", "slin32", "slin44", "slin48", "slin96", "slin192",
-    "opus", "speex", "speex16", "speex32", "ilbc", "siren7", "siren14", "testlaw", "codec2",
-    "silk8", "silk12", "silk16", "silk24", "none", "jpeg", "png", "h261", "h263", "h263p", "h264",
-    "h265", "mpeg4", "vp8", "vp9", "red", "t140", "t38",
-];
 
 /// An endpoint that a call goes to.
 #[derive(Clone, Debug)]
@@ -526,10 +518,7 @@ fn check_originator(params: Params<'_>) -> Result<(), Refused> {
 fn check_formats(formats: Option<&str>) -> Result<(), Refused> {
     for format in formats.into_iter().flat_map(|list| list.split(',')) {
         let format = format.trim();
-        if !FORMATS
-            .iter()
-            .any(|known| known.eq_ignore_ascii_case(format))
-        {
+        if format_named(format).is_none() {
             return Err(refuse(
                 400,
                 &format!("Provided format ({format}) was not found"),

@@ -6,7 +6,7 @@ use super::{
     Timer, World,
     arena::Key,
     events::MediaTarget,
-    formats::is_codec,
+    formats::format_named,
     json::{Json, object},
     params::Params,
     queue::Command,
@@ -147,7 +147,7 @@ impl World {
         // Who plays already goes on in the format that it has.
         if let Some(format) = params.given("announcer_format")
             && !has_announcer
-            && !is_codec(&format)
+            && format_named(&format).is_none()
         {
             let message = "specified announcer_format is unknown on this system";
             return Err(refuse(422, message));

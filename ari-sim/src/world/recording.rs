@@ -9,7 +9,7 @@ use super::{
     arena::Key,
     channel::{ChannelKey, State as ChannelState},
     events::MediaTarget,
-    formats::{is_codec, is_file_format},
+    formats::{format_named, is_file_format},
     json::{Json, object},
     params::Params,
     queue::{Command, Doing},
@@ -158,7 +158,7 @@ impl World {
             .unwrap_or_default();
         check_format(params)?;
         if let Some(format) = params.given("recorder_format")
-            && !is_codec(&format)
+            && format_named(&format).is_none()
         {
             let message = "specified recorder_format is unknown on this system";
             return Err(refuse(422, message));
