@@ -360,6 +360,12 @@ impl Channel {
     }
 
     pub(crate) fn write(&self, json: &mut Json) {
+        self.write_plain(json);
+        self.write_reported(json);
+    }
+
+    /// Writes all but its variables.
+    pub(crate) fn write_plain(&self, json: &mut Json) {
         json.text("id", &self.id)
             .text("name", &self.name)
             .text("state", self.state.as_str());
@@ -382,7 +388,6 @@ impl Channel {
         });
         json.text("creationtime", &self.created)
             .text("language", &self.language);
-        self.write_reported(json);
     }
 }
 

@@ -8,7 +8,7 @@ use super::{
     World,
     channel::{Channel, ChannelKey, State, Tech},
     formats::format_named,
-    originate::Origination,
+    originate::{Origination, check_ids},
     params::Params,
     reply::{Outcome, Refused, Reply, allocation_failed, refuse},
     time::SimTime,
@@ -125,8 +125,8 @@ impl World {
             refuse(500, message)
         };
         // Whatever is wrong with the call itself, Asterisk says only this.
-        let key = self
-            .make_call(&origination, &settings)
+        let key = check_ids([origination.channel_id.as_deref(), None])
+            .and_then(|()| self.make_call(&origination, &settings))
             .map_err(|_| internal())?;
         let own: Vec<_> = self
             .channels
@@ -138,7 +138,7 @@ impl World {
             .collect();
         let body = super::json::object(|json| {
             if let Some(channel) = self.channels.get(key) {
-                channel.write(json);
+                channel.write_plain(json);
             }
             json.object("channelvars", |json| {
                 for (name, value) in &own {

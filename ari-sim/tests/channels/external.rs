@@ -3,7 +3,7 @@
 use ari_sim::WorldOptions;
 use serde_json::json;
 
-use crate::asterisk::Asterisk;
+use crate::asterisk::{Asterisk, text};
 
 const EXTERNAL: &str = "/channels/externalMedia";
 
@@ -83,6 +83,8 @@ fn an_id_in_use_is_an_internal_error() {
     let target = format!("{EXTERNAL}?app=app&external_host=h:1&format=ulaw&channelId=em");
     asterisk.done("POST", &target);
     assert_eq!(asterisk.refusal("POST", &target).0, 500);
+    let long = target.replace("em", &"x".repeat(150));
+    assert_eq!(asterisk.refusal("POST", &long).0, 500);
     assert_eq!(asterisk.world.channel_count(), 1);
 }
 
@@ -90,7 +92,9 @@ fn an_id_in_use_is_an_internal_error() {
 fn only_the_variables_of_the_technology_are_answered() {
     let mut asterisk = Asterisk::new();
     let target = format!("{EXTERNAL}?app=app&external_host=h:1&format=ulaw&channelId=em");
-    let answer = asterisk.send("POST", &target, &json!({"variables": {"EM": "1"}}));
+    let variables = json!({"variables": {"EM": {"value": "1", "report_events": true}}});
+    let answer = asterisk.send("POST", &target, &variables);
+    assert_eq!(text(&answer).matches("channelvars").count(), 1);
     let answer: serde_json::Value = serde_json::from_slice(&answer.body).unwrap();
     let names: Vec<_> = answer["channelvars"].as_object().unwrap().keys().collect();
     assert_eq!(names, ["UNICASTRTP_LOCAL_ADDRESS", "UNICASTRTP_LOCAL_PORT"]);
