@@ -283,11 +283,6 @@ impl World {
             };
             let kind = self.kind_of(&uri);
             let now = self.now;
-            if let Some(MediaTarget::Channel(channel)) =
-                self.playbacks.get(key).map(|playback| playback.target)
-            {
-                self.open_early_media(channel);
-            }
             let Some(playback) = self.playbacks.get_mut(key) else {
                 return false;
             };

@@ -150,6 +150,7 @@ impl World {
     fn begin(&mut self, key: ChannelKey, command: Command, ticket: Option<Ticket>) -> Begun {
         match command {
             Command::Play(playback) => {
+                self.open_early_media(key);
                 self.set_doing(key, Doing::Playing(playback));
                 return runs_if(self.run_items(playback));
             }

@@ -51,6 +51,30 @@ fn digits_wait_for_a_playback_and_what_follows_waits_for_the_digits() {
 }
 
 #[test]
+fn a_list_that_is_played_early_makes_progress_once() {
+    let mut asterisk = Asterisk::new();
+    asterisk.done(
+        "POST",
+        "/channels?endpoint=Local/app-app@default&app=app&channelId=c&otherChannelId=far",
+    );
+    asterisk.wait(1);
+    asterisk.seen();
+    asterisk.done(
+        "POST",
+        "/channels/far/play/p?media=sound:hello-world,sound:hello-world",
+    );
+    asterisk.wait(2_000);
+    let expected = [
+        "Dial c",
+        "PlaybackStarted p",
+        "PlaybackContinuing p",
+        "PlaybackStarted p",
+        "PlaybackFinished p",
+    ];
+    assert_eq!(asterisk.seen(), expected);
+}
+
+#[test]
 fn channels_enter_a_bridge_one_after_the_other() {
     let mut asterisk = Asterisk::new();
     asterisk.call_out("a", "1014");
