@@ -299,6 +299,7 @@ impl World {
     fn remove_endpoint(&mut self, name: &str) {
         self.options.phones.remove(name);
         self.system.reachable.remove(name);
+        self.system.told_devices.remove(name);
         self.end_endpoint_subscriptions(&format!("PJSIP/{name}"));
     }
 }
@@ -322,10 +323,10 @@ mod tests {
         assert_eq!(allow_codecs("", "ulaw,alaw").as_deref(), Some("ulaw|alaw"));
         assert_eq!(allow_codecs("gsm", "!all,ulaw").as_deref(), Some("ulaw"));
         assert_eq!(allow_codecs("ulaw|alaw", "!ulaw").as_deref(), Some("alaw"));
-        assert_eq!(allow_codecs("", "nonsense"), None);
         assert_eq!(
             allow_codecs("ulaw", "ULAW,G722").as_deref(),
             Some("ulaw|g722")
         );
+        assert_eq!(allow_codecs("", "nonsense"), None);
     }
 }

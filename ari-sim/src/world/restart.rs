@@ -16,6 +16,11 @@ impl World {
         self.advance(now);
         self.cut_calls_off(CUT_OFF);
         let mut options = self.options.clone();
+        for (kind, name) in self.system.objects.keys() {
+            if *kind == "endpoint" {
+                options.phones.remove(name);
+            }
+        }
         if let Some(id) = asterisk_id {
             options.asterisk_id = id;
         }

@@ -55,6 +55,17 @@ fn an_endpoint_is_made_told_and_deleted() {
 }
 
 #[test]
+fn an_endpoint_that_was_made_does_not_outlive_a_restart() {
+    let mut lab = Lab::new();
+    let endpoint = format!("{OBJECTS}/endpoint/zoe");
+    let body = fields(&[("aors", "zoe")]);
+    assert_eq!(lab.send("PUT", &endpoint, Some(&body)).0, 200);
+    lab.world.restart(lab.now, None);
+    assert_eq!(lab.status("GET", "/endpoints/PJSIP/zoe"), 404);
+    assert_eq!(lab.send("PUT", &endpoint, Some(&body)).0, 200);
+}
+
+#[test]
 fn objects_are_refused_as_asterisk_refuses_them() {
     let mut lab = Lab::new();
     let invalid =
