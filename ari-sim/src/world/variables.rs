@@ -34,18 +34,27 @@ impl Variables {
         self.0.iter().find(same).map(|known| &*known.value)
     }
 
-    pub(crate) fn set(&mut self, name: &str, value: &str, reported: bool) {
+    pub(crate) fn set(&mut self, name: &str, value: &str) {
         match self.0.iter_mut().find(|known| known.name == name) {
-            Some(known) => {
-                value.clone_into(&mut known.value);
-                known.reported |= reported;
-            }
-            None => self.0.push(Variable {
-                name: name.to_owned(),
-                value: value.to_owned(),
-                reported,
-            }),
+            Some(known) => value.clone_into(&mut known.value),
+            None => self.push(name, value, false),
         }
+    }
+
+    /// Sets a variable of a bridge, whose events show it or no longer; one that is empty is none.
+    fn replace(&mut self, name: &str, value: &str, reported: bool) {
+        self.remove(name);
+        if !value.is_empty() {
+            self.push(name, value, reported);
+        }
+    }
+
+    fn push(&mut self, name: &str, value: &str, reported: bool) {
+        self.0.push(Variable {
+            name: name.to_owned(),
+            value: value.to_owned(),
+            reported,
+        });
     }
 
     pub(crate) fn remove(&mut self, name: &str) {
@@ -193,14 +202,26 @@ fn value_json(value: &str) -> String {
     })
 }
 
-fn values_json(values: &[(String, String)]) -> String {
-    object(|json| {
+/// Answers with the values of several variables, each once.
+fn values_of(names: &[String], value_of: impl Fn(&str) -> Result<String, Refused>) -> Outcome {
+    let mut values: Vec<(&str, String)> = Vec::new();
+    for name in names {
+        let name = name.trim();
+        if name.is_empty() {
+            return Err(refuse(400, "Variable names are required"));
+        }
+        let value = value_of(name)?;
+        if !values.iter().any(|(known, _)| *known == name) {
+            values.push((name, value));
+        }
+    }
+    ok(object(|json| {
         json.object("variables", |json| {
-            for (name, value) in values {
+            for (name, value) in &values {
                 json.entry(name, value);
             }
         });
-    })
+    }))
 }
 
 fn name_required() -> Refused {
@@ -262,7 +283,7 @@ impl World {
         };
         match value {
             Some(value) => {
-                channel.variables.set(name, value, false);
+                channel.variables.set(name, value);
                 self.tell_varset(key, name, value);
             }
             None => channel.variables.remove(name),
@@ -334,13 +355,7 @@ impl World {
     pub(crate) fn get_channel_variables(&self, params: Params<'_>) -> Outcome {
         let names = variable_names(params)?;
         let key = self.provided_channel(params)?;
-        let mut values = Vec::new();
-        for name in names {
-            let name = required_name(&name)?;
-            let value = self.read_variable(key, &name)?;
-            values.push((name, value));
-        }
-        ok(values_json(&values))
+        values_of(&names, |name| self.read_variable(key, name))
     }
 
     pub(crate) fn set_channel_variable(&mut self, params: Params<'_>) -> Outcome {
@@ -355,9 +370,7 @@ impl World {
     }
 
     pub(crate) fn set_channel_variables(&mut self, params: Params<'_>) -> Outcome {
-        if !has_body(params) {
-            return required_settings(params).and_then(|_| no_content());
-        }
+        check_body(params)?;
         let key = self.provided_channel(params)?;
         self.stasis_channel(params)?;
         let settings = required_settings(params)?;
@@ -416,15 +429,10 @@ impl World {
     pub(crate) fn get_bridge_variables(&self, params: Params<'_>) -> Outcome {
         let names = variable_names(params)?;
         let key = self.provided_bridge(params)?;
-        let mut values = Vec::new();
-        for name in names {
-            let name = required_name(&name)?;
-            let value = self
-                .bridge_variable(key, &name)
-                .ok_or_else(variable_not_found)?;
-            values.push((name, value));
-        }
-        ok(values_json(&values))
+        values_of(&names, |name| {
+            self.bridge_variable(key, name)
+                .ok_or_else(variable_not_found)
+        })
     }
 
     fn provided_bridge(&self, params: Params<'_>) -> Result<BridgeKey, Refused> {
@@ -445,6 +453,7 @@ impl World {
     }
 
     pub(crate) fn set_bridge_variables(&mut self, params: Params<'_>) -> Outcome {
+        check_body(params)?;
         let key = self.provided_bridge(params)?;
         let settings = required_settings(params)?;
         self.write_bridge_variables(key, &settings);
@@ -454,7 +463,7 @@ impl World {
     pub(crate) fn write_bridge_variables(&mut self, key: BridgeKey, settings: &[Setting]) {
         if let Some(bridge) = self.bridges.get_mut(key) {
             for (name, value, reported) in settings {
-                bridge.variables.set(name.trim(), value, *reported);
+                bridge.variables.replace(name.trim(), value, *reported);
             }
         }
     }
@@ -493,30 +502,22 @@ fn variable_names(params: Params<'_>) -> Result<Vec<String>, Refused> {
     }
 }
 
-fn required_name(name: &str) -> Result<String, Refused> {
-    match name.trim() {
-        "" => Err(refuse(400, "Variable names are required")),
-        name => Ok(name.to_owned()),
-    }
-}
-
-/// Whether a request that sets variables has a JSON body, whatever is in it.
-fn has_body(params: Params<'_>) -> bool {
+/// A request that sets variables has a JSON body, whatever is in it.
+fn check_body(params: Params<'_>) -> Result<(), Refused> {
     let known = |name: &str| params.0.operation.parameter(name).is_some();
     let mut names = params.0.parameters.iter().map(|(name, _)| name);
-    names.any(|name| name == "variables" || !known(name))
+    if names.any(|name| name == "variables" || !known(name)) {
+        Ok(())
+    } else {
+        Err(refuse(400, "The 'variables' field is required"))
+    }
 }
 
 fn required_settings(params: Params<'_>) -> Result<Vec<Setting>, Refused> {
-    if let Some(members @ Value::Object(_)) = params.value("variables") {
-        return read_settings(Some(members));
+    match params.value("variables") {
+        members @ Some(Value::Object(_)) => read_settings(members),
+        _ => Err(refuse(400, "The 'variables' field must be a JSON object")),
     }
-    let message = if has_body(params) {
-        "The 'variables' field must be a JSON object"
-    } else {
-        "The 'variables' field is required"
-    };
-    Err(refuse(400, message))
 }
 
 fn set_party(party: &mut Party, argument: &str, value: &str) {

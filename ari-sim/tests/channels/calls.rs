@@ -3,7 +3,7 @@
 use ari_sim::{WorldOptions, world::Dialplan};
 use serde_json::{Value, json};
 
-use crate::asterisk::{Asterisk, message};
+use crate::asterisk::{Asterisk, message, text};
 
 #[test]
 fn an_originate_is_refused_with_its_reason() {
@@ -187,6 +187,11 @@ fn each_variable_that_is_read_has_a_name() {
         let refusal = asterisk.refusal("GET", &format!("/channels/c/variables{query}"));
         assert_eq!(refusal, (status, expected.to_owned()));
     }
+    let twice = asterisk.ask(
+        "GET",
+        "/channels/c/variables?variables=UNIQUEID,%20UNIQUEID",
+    );
+    assert_eq!(text(&twice), r#"{"variables":{"UNIQUEID":"c"}}"#);
 }
 
 #[test]

@@ -6,6 +6,16 @@ fn add(bridge: &str, channels: &str) -> String {
     format!("/bridges/{bridge}/addChannel?channel={channels}")
 }
 
+/// A lab with these silent channels and the empty bridge `br`.
+fn with_bridge(channels: &[&str]) -> Lab {
+    let mut lab = Lab::new();
+    for id in channels {
+        lab.call(id, false);
+    }
+    assert_eq!(lab.status("POST", "/bridges?bridgeId=br"), 200);
+    lab
+}
+
 #[test]
 fn types_that_no_bridge_can_be_are_refused() {
     let mut lab = Lab::new();
@@ -22,11 +32,7 @@ fn types_that_no_bridge_can_be_are_refused() {
 
 #[test]
 fn the_source_of_video_is_told_until_it_leaves() {
-    let mut lab = Lab::new();
-    for id in ["a", "b", "c"] {
-        lab.call(id, false);
-    }
-    assert_eq!(lab.status("POST", "/bridges?bridgeId=br"), 200);
+    let mut lab = with_bridge(&["a", "b", "c"]);
     let source = |id: &str| format!("/bridges/br/videoSource/{id}");
     assert_eq!(
         lab.refusal("POST", &source("nobody")),
@@ -84,11 +90,7 @@ fn the_source_of_video_is_told_until_it_leaves() {
 
 #[test]
 fn channels_enter_one_after_the_other() {
-    let mut lab = Lab::new();
-    for id in ["a", "b", "c"] {
-        lab.call(id, false);
-    }
-    assert_eq!(lab.status("POST", "/bridges?bridgeId=br"), 200);
+    let mut lab = with_bridge(&["a", "b", "c"]);
     assert_eq!(
         lab.status("POST", "/channels/b/play?media=sound:hello-world"),
         201
@@ -122,10 +124,7 @@ fn what_comes_before_a_channel_that_records_is_added() {
 
 #[test]
 fn what_is_asked_of_a_member_has_its_effect() {
-    let mut lab = Lab::new();
-    lab.call("a", false);
-    lab.call("b", false);
-    assert_eq!(lab.status("POST", "/bridges?bridgeId=br"), 200);
+    let mut lab = with_bridge(&["a", "b"]);
     let name = "/channels/a/variable?variable=CALLERID(num)&value=77";
     assert_eq!(lab.status("POST", name), 204);
     assert_eq!(lab.status("POST", &add("br", "b")), 204);
@@ -157,8 +156,7 @@ fn what_is_asked_of_a_member_has_its_effect() {
 
 #[test]
 fn formats_of_announcer_and_recorder_are_checked() {
-    let mut lab = Lab::new();
-    assert_eq!(lab.status("POST", "/bridges?bridgeId=br"), 200);
+    let mut lab = with_bridge(&[]);
     let play = "/bridges/br/play?media=sound:hello-world&announcer_format=";
     assert_eq!(
         lab.refusal("POST", &format!("{play}nonsense")),
@@ -193,8 +191,7 @@ fn formats_of_announcer_and_recorder_are_checked() {
 
 #[test]
 fn variables_of_bridges_are_refused_in_the_order_of_asterisk() {
-    let mut lab = Lab::new();
-    assert_eq!(lab.status("POST", "/bridges?bridgeId=br"), 200);
+    let mut lab = with_bridge(&[]);
     assert_eq!(
         lab.refusal("GET", "/bridges/nobody/variable"),
         (400, "Variable name is required".to_owned())
@@ -210,4 +207,25 @@ fn variables_of_bridges_are_refused_in_the_order_of_asterisk() {
         answer["message"],
         "Field 'report_events' in 'variables' entries must be boolean"
     );
+}
+    assert_eq!(
+        lab.refusal("POST", "/bridges/nobody/variables"),
+        (400, "The 'variables' field is required".to_owned())
+    );
+
+#[test]
+fn a_variable_of_a_bridge_is_shown_as_it_was_last_set() {
+    let mut lab = with_bridge(&[]);
+    let set = "/bridges/br/variable?variable=A";
+    assert_eq!(
+        lab.status("POST", &format!("{set}&value=1&report_events=true")),
+        204
+    );
+    assert_eq!(lab.get("/bridges/br")["bridgevars"], json!({"A": "1"}));
+    assert_eq!(lab.status("POST", &format!("{set}&value=2")), 204);
+    assert_eq!(lab.get("/bridges/br").get("bridgevars"), None);
+    assert_eq!(lab.get(set), json!({"value": "2"}));
+    // An empty one is none.
+    assert_eq!(lab.status("POST", set), 204);
+    assert_eq!(lab.status("GET", set), 404);
 }
