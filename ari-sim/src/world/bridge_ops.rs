@@ -159,7 +159,7 @@ impl World {
     fn listed_channels(&self, params: Params<'_>) -> Result<Vec<ChannelKey>, Refused> {
         let ids = params.list("channel");
         if ids.len() > MAX_CHANNELS {
-            return Err(refuse(500, "Too many values for channel"));
+            return Err(refuse(400, "Too many values for channel"));
         }
         let channels = ids
             .into_iter()

@@ -8,6 +8,9 @@ use super::{
     channel::ChannelKey,
 };
 
+/// Names that `BRIDGEPEER` has at most.
+const MAX_PEERS: usize = 10;
+
 impl World {
     /// Puts a channel into a bridge, out of the one that it is in.
     pub(crate) fn join_bridge(&mut self, channel: ChannelKey, key: BridgeKey) {
@@ -160,22 +163,22 @@ impl World {
                 .get(*channel)
                 .map(|channel| Arc::clone(&channel.name)),
         };
-        let names: Vec<_> = parties.iter().filter_map(name).collect();
-        for party in &parties {
+        let names: Vec<_> = parties
+            .iter()
+            .take(MAX_PEERS + 1)
+            .filter_map(name)
+            .collect();
+        for (place, party) in parties.iter().enumerate() {
             let Party::Member(channel) = party else {
                 continue;
             };
-            let Some(own) = self
-                .channels
-                .get(*channel)
-                .map(|channel| Arc::clone(&channel.name))
-            else {
-                continue;
-            };
+            // Who comes after those that are named is told what the last of them is.
+            let own = place.min(MAX_PEERS);
             let others: Vec<_> = names
                 .iter()
-                .filter(|name| **name != own)
-                .map(|name| &**name)
+                .enumerate()
+                .filter(|(place, _)| *place != own)
+                .map(|(_, name)| &**name)
                 .collect();
             self.set_bridge_peer(*channel, &others.join(","));
         }

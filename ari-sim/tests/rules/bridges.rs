@@ -106,6 +106,44 @@ fn channels_enter_one_after_the_other() {
 }
 
 #[test]
+fn no_more_than_ten_others_are_named_as_peers() {
+    let ids: Vec<_> = (0..14).map(|number| format!("c{number}")).collect();
+    let mut lab = with_bridge(&ids.iter().map(String::as_str).collect::<Vec<_>>());
+    assert_eq!(lab.status("POST", &add("br", &ids[..13].join(","))), 204);
+    lab.events();
+    assert_eq!(lab.status("POST", &add("br", &ids[13])), 204);
+    let told: Vec<_> = lab
+        .events()
+        .into_iter()
+        .filter(|event| event["variable"] == "BRIDGEPEER")
+        .collect();
+    assert_eq!(told.len(), 14);
+    for event in &told {
+        let own = event["channel"]["name"].as_str().unwrap();
+        let mut peers = event["value"].as_str().unwrap().split(',');
+        assert_eq!(peers.clone().count(), 10);
+        assert!(!peers.any(|name| name == own), "{event}");
+    }
+    // Those behind the eleventh are told the same.
+    assert_eq!(told[11]["value"], told[10]["value"]);
+    assert_ne!(told[10]["value"], told[9]["value"]);
+}
+
+#[test]
+fn as_many_channels_as_a_list_may_have_enter_and_leave() {
+    let ids: Vec<_> = (0..127).map(|number| format!("c{number}")).collect();
+    let mut lab = with_bridge(&ids.iter().map(String::as_str).collect::<Vec<_>>());
+    assert_eq!(lab.status("POST", &add("br", &ids.join(","))), 204);
+    let remove = format!("/bridges/br/removeChannel?channel={}", ids.join(","));
+    assert_eq!(lab.status("POST", &remove), 204);
+    let more = add("br", &format!("{},c0", ids.join(",")));
+    assert_eq!(
+        lab.refusal("POST", &more),
+        (400, "Too many values for channel".to_owned())
+    );
+}
+
+#[test]
 fn what_comes_before_a_channel_that_records_is_added() {
     let mut lab = Lab::new();
     lab.call("a", false);
@@ -200,6 +238,10 @@ fn variables_of_bridges_are_refused_in_the_order_of_asterisk() {
         lab.refusal("GET", "/bridges/nobody/variables?variables=A"),
         (404, "Provided bridge was not found".to_owned())
     );
+    assert_eq!(
+        lab.refusal("POST", "/bridges/nobody/variables"),
+        (400, "The 'variables' field is required".to_owned())
+    );
     let body = json!({"variables": {"A": {"value": "1", "report_events": "yes"}}});
     let (status, answer) = lab.send("POST", "/bridges/br/variables", Some(&body));
     assert_eq!(status, 400);
@@ -208,10 +250,6 @@ fn variables_of_bridges_are_refused_in_the_order_of_asterisk() {
         "Field 'report_events' in 'variables' entries must be boolean"
     );
 }
-    assert_eq!(
-        lab.refusal("POST", "/bridges/nobody/variables"),
-        (400, "The 'variables' field is required".to_owned())
-    );
 
 #[test]
 fn a_variable_of_a_bridge_is_shown_as_it_was_last_set() {
