@@ -92,7 +92,7 @@ pub(crate) const fn cause_text(cause: u16) -> &'static str {
 
 impl World {
     pub(crate) fn hang_up(&mut self, params: Params<'_>) -> Outcome {
-        let key = self.channel_of(params)?;
+        let key = self.named_channel(params)?;
         let (reason, code) = (params.given("reason"), params.given("reason_code"));
         let cause = match (reason, code) {
             (Some(_), Some(_)) => {

@@ -125,9 +125,7 @@ impl World {
         let caller = origination.caller_id.as_deref().map(Party::parse);
         let originator = match &origination.originator {
             Some(id) => Some(
-                self.channel_ids
-                    .get(&**id)
-                    .copied()
+                self.find_channel(id)
                     .ok_or_else(|| refuse(400, "Provided originator channel was not found"))?,
             ),
             None => None,
@@ -225,7 +223,7 @@ impl World {
         let app_name = params.text("app");
         let originator = params
             .given("originator")
-            .and_then(|id| self.channel_ids.get(&*id).copied());
+            .and_then(|id| self.find_channel(&id));
         let app = self.app_by_name(&app_name);
         if let Some(originator) = originator {
             if let Some(app) = app {
@@ -269,9 +267,7 @@ impl World {
         if channel.dials.is_none() {
             return Err(refuse(409, "Dialing a channel not created by ARI"));
         }
-        let caller = params
-            .given("caller")
-            .and_then(|id| self.channel_ids.get(&*id).copied());
+        let caller = params.given("caller").and_then(|id| self.find_channel(&id));
         if let Some(caller) = caller {
             self.inherit(caller, key);
         }
@@ -450,7 +446,9 @@ impl World {
     }
 
     pub(crate) fn get_channel(&self, params: Params<'_>) -> Outcome {
-        ok(self.channel_json(self.channel_of(params)?))
+        let key = self.channel_ids.get(&*params.text("channelId")).copied();
+        let key = key.ok_or_else(|| refuse(404, "Channel not found"))?;
+        ok(self.channel_json(key))
     }
 
     pub(crate) fn channel_json(&self, key: ChannelKey) -> String {
@@ -465,18 +463,20 @@ impl World {
         self.channels.get(key)?.peer()
     }
 
-    pub(crate) fn channel_of(&self, params: Params<'_>) -> Result<ChannelKey, Refused> {
-        let key = self.channel_ids.get(&*params.text("channelId")).copied();
+    /// The channel of a request that may name it as well.
+    pub(crate) fn named_channel(&self, params: Params<'_>) -> Result<ChannelKey, Refused> {
+        let key = self.find_channel(&params.text("channelId"));
         key.ok_or_else(|| refuse(404, "Channel not found"))
     }
 
-    /// The channel of a request, if it is in Stasis.
+    /// The channel of a request, if it is in Stasis, where channels are known by their ids only.
     pub(crate) fn stasis_channel(&self, params: Params<'_>) -> Result<ChannelKey, Refused> {
-        let key = self.channel_of(params)?;
+        let key = self.named_channel(params)?;
+        let id = params.text("channelId");
         let in_stasis = self
             .channels
             .get(key)
-            .is_some_and(|channel| channel.stasis().is_some());
+            .is_some_and(|channel| channel.stasis().is_some() && *channel.id == *id);
         if in_stasis {
             Ok(key)
         } else {

@@ -95,7 +95,7 @@ impl Channel {
 
 impl World {
     pub(crate) fn rtp_statistics(&self, params: Params<'_>) -> Outcome {
-        let key = self.channel_of(params)?;
+        let key = self.named_channel(params)?;
         let Some(channel) = self.channels.get(key) else {
             return Err(refuse(404, "Channel not found"));
         };

@@ -348,7 +348,7 @@ impl World {
     }
 
     pub(crate) fn provided_channel(&self, params: Params<'_>) -> Result<ChannelKey, Refused> {
-        let key = self.channel_ids.get(&*params.text("channelId")).copied();
+        let key = self.find_channel(&params.text("channelId"));
         key.ok_or_else(|| refuse_as(404, "Channel Not Found", "Provided channel was not found"))
     }
 

@@ -311,6 +311,29 @@ fn empty_arguments_are_lost_in_a_move() {
 }
 
 #[test]
+fn some_operations_take_the_name_of_a_channel() {
+    let mut asterisk = Asterisk::new();
+    asterisk.call_out("c", "1014");
+    let name = asterisk.get("/channels/c")["name"].clone();
+    let name = name.as_str().unwrap().replace('/', "%2F");
+    let channel = format!("/channels/{name}");
+    assert_eq!(asterisk.variable(&name, "UNIQUEID").as_deref(), Some("c"));
+    asterisk.done("POST", &format!("{channel}/snoop/s?app=app&spy=in"));
+    asterisk.done(
+        "POST",
+        &format!("/channels?endpoint=Local/1014@default&app=app&originator={name}"),
+    );
+    assert_eq!(asterisk.ask("GET", &channel).status, 404);
+    let refusal = asterisk.refusal("POST", &format!("{channel}/answer"));
+    assert_eq!(
+        refusal,
+        (409, "Channel not in Stasis application".to_owned())
+    );
+    asterisk.done("DELETE", &channel);
+    assert_eq!(asterisk.ask("GET", "/channels/c").status, 404);
+}
+
+#[test]
 fn a_hangup_has_the_cause_that_is_asked_for() {
     for (query, cause, text) in [
         ("", 16, "Normal Clearing"),
