@@ -182,15 +182,6 @@ async fn an_answer_behind_a_playback_comes_when_it_is_over() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn callers_without_end_are_one_that_waits() {
-    let simulator = Simulator::builder().start();
-    simulator.place_calls(CallScript::new("nobody"), None, Duration::ZERO);
-    tokio::time::sleep(Duration::from_millis(99)).await;
-    let totals = simulator.call_totals();
-    assert_eq!((totals.placed, totals.waiting), (100, 1));
-}
-
-#[tokio::test(start_paused = true)]
 async fn an_older_asterisk_is_not_asked_for_what_it_does_not_have() {
     for (version, refused) in [
         ("22.9.1", true),

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use ari_sim::{WorldOptions, world::Phone};
+use ari_sim::{CallScript, WorldOptions, world::Phone};
 use serde_json::json;
 
 use super::Lab;
@@ -150,4 +150,14 @@ fn the_device_of_a_phone_follows_its_calls() {
         .map(|event| event["device_state"]["state"].clone())
         .collect();
     assert_eq!(states, ["RINGING", "INUSE", "NOT_INUSE"]);
+}
+
+#[test]
+fn callers_without_end_are_one_that_waits() {
+    let mut lab = lab();
+    lab.world
+        .place_calls(lab.now, CallScript::new("nobody"), None, Duration::ZERO);
+    lab.wait(99);
+    let totals = lab.world.call_totals();
+    assert_eq!((totals.placed, totals.waiting), (100, 1));
 }
