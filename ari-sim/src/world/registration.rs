@@ -4,7 +4,22 @@ use std::time::Duration;
 
 use super::{World, time::SimTime};
 
+/// The status of a phone that can be reached, or of one that cannot.
+const fn reachability(reachable: bool) -> &'static str {
+    if reachable {
+        "Reachable"
+    } else {
+        "Unreachable"
+    }
+}
+
 impl World {
+    /// Whether there is an endpoint `PJSIP/<name>` at this time.
+    fn has_phone(&mut self, now: SimTime, name: &str) -> bool {
+        self.advance(now);
+        self.options.phones.contains_key(name)
+    }
+
     /// Lets the phone at `PJSIP/<name>` register from this SIP URI; it can be called then.
     ///
     /// With a `round_trip` Asterisk asks the phone whether it is there, and finds it reachable.
@@ -16,8 +31,7 @@ impl World {
         uri: &str,
         round_trip: Option<Duration>,
     ) -> bool {
-        self.advance(now);
-        if !self.options.phones.contains_key(name) {
+        if !self.has_phone(now, name) {
             return false;
         }
         self.tell_contact(name, uri, "NonQualified", Duration::ZERO);
@@ -30,8 +44,7 @@ impl World {
 
     /// Lets the phone at `PJSIP/<name>` unregister; says whether there is such an endpoint.
     pub fn phone_unregisters(&mut self, now: SimTime, name: &str, uri: &str) -> bool {
-        self.advance(now);
-        if !self.options.phones.contains_key(name) {
+        if !self.has_phone(now, name) {
             return false;
         }
         self.set_reachable(name, false);
@@ -49,16 +62,12 @@ impl World {
         uri: &str,
         round_trip: Option<Duration>,
     ) -> bool {
-        self.advance(now);
-        if !self.options.phones.contains_key(name) {
+        if !self.has_phone(now, name) {
             return false;
         }
-        self.set_reachable(name, round_trip.is_some());
-        let status = if round_trip.is_some() {
-            "Reachable"
-        } else {
-            "Unreachable"
-        };
+        let reachable = round_trip.is_some();
+        self.set_reachable(name, reachable);
+        let status = reachability(reachable);
         self.tell_contact(name, uri, status, round_trip.unwrap_or_default());
         true
     }
@@ -72,16 +81,11 @@ impl World {
         let state = if reachable { "online" } else { "offline" };
         self.tell_endpoint_as(name, state);
         let audience = self.status_audience(name);
-        let status = if reachable {
-            "Reachable"
-        } else {
-            "Unreachable"
-        };
         self.send(&audience, "PeerStatusChange", |world, json| {
             world.head(json, "PeerStatusChange");
             json.object("endpoint", |json| world.write_endpoint(name, json));
             json.object("peer", |json| {
-                json.text("peer_status", status);
+                json.text("peer_status", reachability(reachable));
             });
         });
         self.settle_phone_state(name);
@@ -110,11 +114,10 @@ impl World {
         body: &str,
         variables: &[(&str, &str)],
     ) -> bool {
-        self.advance(now);
-        let audience = self.status_audience(name);
-        if !self.options.phones.contains_key(name) || audience.is_empty() {
+        if !self.has_phone(now, name) {
             return false;
         }
+        let audience = self.status_audience(name);
         self.send(&audience, "TextMessageReceived", |world, json| {
             world.head(json, "TextMessageReceived");
             json.object("endpoint", |json| world.write_endpoint(name, json));
@@ -129,6 +132,6 @@ impl World {
                 });
             });
         });
-        true
+        !audience.is_empty()
     }
 }
