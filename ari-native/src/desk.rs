@@ -73,6 +73,7 @@ pub(crate) struct Seat {
 struct Ticket<'a> {
     desk: &'a Desk,
     transaction: u64,
+    is_over: bool,
 }
 
 impl Desk {
@@ -90,21 +91,25 @@ impl Desk {
 
     /// Sends a request when its turn has come, and waits for the answer.
     ///
-    /// It is sent at most once. The deadline holds for the wait for its turn, too.
+    /// It is sent at most once. The deadline holds for the wait for its turn, too. An urgent one is the next,
+    /// however many wait.
     ///
     /// # Cancel safety
     /// A request that was not written is not sent any more; any other one may still run.
     pub(crate) async fn exchange(
         &self,
         request: &HttpRequest,
+        urgent: bool,
         deadline: Instant,
     ) -> Result<Answer, Failure> {
         let (reply, answer) = oneshot::channel();
-        let ticket = self.enter(request, deadline, reply)?;
+        let mut ticket = self.enter(request, urgent, deadline, reply)?;
         self.writer.wake();
         match timeout_at(deadline, answer).await {
-            Ok(Ok(answer)) => answer,
-            Ok(Err(_)) => Err(NotSent::NoSocket.into()),
+            Ok(answer) => {
+                ticket.is_over = true;
+                answer.unwrap_or_else(|_| Err(NotSent::NoSocket.into()))
+            }
             Err(_) if ticket.is_waiting() => Err(NotSent::LateTurn.into()),
             Err(_) => Err(Failure::TimedOut),
         }
@@ -113,6 +118,7 @@ impl Desk {
     fn enter(
         &self,
         request: &HttpRequest,
+        urgent: bool,
         deadline: Instant,
         reply: oneshot::Sender<Result<Answer, Failure>>,
     ) -> Result<Ticket<'_>, NotSent> {
@@ -120,20 +126,26 @@ impl Desk {
         if !state.is_open {
             return Err(NotSent::NoSocket);
         }
-        if state.waiting.len() >= MAX_WAITING {
+        if !urgent && state.waiting.len() >= MAX_WAITING {
             return Err(NotSent::Crowded(MAX_WAITING));
         }
         state.transactions += 1;
         let transaction = state.transactions;
-        state.waiting.push_back(Entry {
+        let entry = Entry {
             transaction,
             text: frame::request(transaction, request)?,
             deadline,
             reply,
-        });
+        };
+        if urgent {
+            state.waiting.push_front(entry);
+        } else {
+            state.waiting.push_back(entry);
+        }
         Ok(Ticket {
             desk: self,
             transaction,
+            is_over: false,
         })
     }
 
@@ -276,7 +288,7 @@ impl Ticket<'_> {
 
 impl Drop for Ticket<'_> {
     fn drop(&mut self) {
-        if self.is_waiting() {
+        if self.is_over || self.is_waiting() {
             return;
         }
         let mut state = self.desk.state();

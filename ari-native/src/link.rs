@@ -279,7 +279,7 @@ impl Link {
     }
 
     /// Sends a request and waits for the answer, over the WebSocket if requests go there. An urgent one does
-    /// not wait for a connection that others have taken.
+    /// not wait for others.
     ///
     /// # Cancel safety
     /// The operation may still run when the future is dropped.
@@ -290,7 +290,7 @@ impl Link {
         deadline: Instant,
     ) -> Result<HttpAnswer, Failure> {
         match (&self.desk, &self.http) {
-            (Some(desk), _) => desk.exchange(request, deadline).await,
+            (Some(desk), _) => desk.exchange(request, urgent, deadline).await,
             (None, Some(http)) => http.exchange(request, urgent, deadline).await,
             (None, None) => Err(NotSent::NoSocket.into()),
         }

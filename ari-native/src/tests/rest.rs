@@ -5,7 +5,7 @@ use std::time::Duration;
 use ari_core::{Ari, ConnectionState, Error, Operation};
 use futures::{FutureExt, SinkExt, StreamExt};
 use serde_json::{Value, json};
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep, timeout};
 use tokio_tungstenite::tungstenite::Message;
 
 use super::{
@@ -13,6 +13,8 @@ use super::{
     server::{Reply, Server, ServerSocket},
     to, until,
 };
+
+const INFO: &str = r#"{"system":{"version":"22.10.1","entity_id":"02:00:00:00:00:01"}}"#;
 
 /// The server's side of the socket.
 struct Far(ServerSocket);
@@ -61,8 +63,7 @@ impl Far {
             (&asked["method"], &asked["uri"]),
             (&json!("GET"), &json!("asterisk/info"))
         );
-        let info = r#"{"system":{"version":"22.10.1","entity_id":"02:00:00:00:00:01"}}"#;
-        self.answer(&asked, 200, info).await;
+        self.answer(&asked, 200, INFO).await;
     }
 
     /// Takes a request and answers it.
@@ -410,3 +411,33 @@ async fn closing_ends_requests_under_way() {
     assert!(matches!(sent.await, Err(Error::Closed)));
     assert!(matches!(waits.await, Err(Error::Closed)));
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_restores_goes_before_the_calls_that_wait() {
+    let (ari, mut server, far) = connected().await;
+    let mut events = ari.channels().handle("c").events().await.unwrap();
+    drop(far);
+    let mut far = Far(server.socket().await);
+    let greeting = far.asked().await;
+    let answer = |_| ari.channels().handle("a").answer().into_future();
+    let mut waiting: Vec<_> = (0..1024).map(answer).collect();
+    for call in &mut waiting {
+        assert!(call.now_or_never().is_none());
+    }
+    far.answer(&greeting, 200, INFO).await;
+    let mut before = 0;
+    loop {
+        let asked = far.asked().await;
+        if asked["uri"] == "channels" {
+            far.answer(&asked, 200, r#"[{"id":"c"}]"#).await;
+            break;
+        }
+        before += 1;
+        assert!(before <= 1, "it has not waited for its turn");
+        far.answer(&asked, 204, "").await;
+    }
+    assert_eq!(next(&mut events).await, "Gap Reconnected None");
+    assert_eq!(next(&mut events).await, "Resynced");
+}
+
+const REPLACED: &str = r#"{"type":"ApplicationReplaced","application":"demo"}"#;
