@@ -149,6 +149,11 @@ impl Desk {
         })
     }
 
+    /// The deadline of the request that is under way.
+    pub(crate) fn busy_until(&self) -> Option<Instant> {
+        self.state().under_way.as_ref().map(|entry| entry.deadline)
+    }
+
     /// Hands an answer to whom it is for. What is for nobody, or comes a second time, is dropped.
     pub(crate) fn answer(&self, text: &[u8]) {
         let Some((transaction, answer)) = frame::answer(text) else {

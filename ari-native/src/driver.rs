@@ -108,7 +108,8 @@ impl Driver<'_> {
                 }
                 step = self.phase.next(self.link) => self.take(step),
                 () = sleep_until(timeout.unwrap_or_else(Instant::now)), if timeout.is_some() => {
-                    self.session.handle_timeout(now());
+                    let busy_until = self.link.desk.as_ref().and_then(|desk| desk.busy_until());
+                    self.session.handle_timeout(now(), busy_until.map(Instant::into_std));
                 }
             }
         }

@@ -52,7 +52,8 @@ enum State {
     Open {
         since: Instant,
         heard: Instant,
-        pinged: Option<Instant>,
+        /// When the answer to a ping is overdue that was sent.
+        overdue: Option<Instant>,
     },
     Waiting {
         until: Instant,
@@ -86,7 +87,7 @@ impl Session {
             state: State::Open {
                 since: now,
                 heard: now,
-                pinged: None,
+                overdue: None,
             },
             outputs: VecDeque::new(),
         }
@@ -100,9 +101,9 @@ impl Session {
 
     /// Something came.
     pub(crate) const fn handle_heard(&mut self, now: Instant) {
-        if let State::Open { heard, pinged, .. } = &mut self.state {
+        if let State::Open { heard, overdue, .. } = &mut self.state {
             *heard = now;
-            *pinged = None;
+            *overdue = None;
         }
     }
 
@@ -128,7 +129,7 @@ impl Session {
             self.state = State::Open {
                 since: now,
                 heard: now,
-                pinged: None,
+                overdue: None,
             };
             self.outputs.push_back(Output::Returned);
         }
@@ -143,15 +144,17 @@ impl Session {
         }
     }
 
-    /// Time has passed.
-    pub(crate) fn handle_timeout(&mut self, now: Instant) {
+    /// Time has passed. The other side answers a ping once it has done the request that is under way, which
+    /// is waited for until its deadline.
+    pub(crate) fn handle_timeout(&mut self, now: Instant, busy_until: Option<Instant>) {
         let due = self.poll_timeout().is_some_and(|at| at <= now);
         match &mut self.state {
             State::Open {
-                pinged: pinged @ None,
+                overdue: overdue @ None,
                 ..
             } if due => {
-                *pinged = Some(now);
+                let read = busy_until.map_or(now, |until| until.max(now));
+                *overdue = Some(read + self.keepalive.deadline);
                 self.outputs.push_back(Output::Ping);
             }
             State::Open { .. } if due => self.lose(now, Cause::Silent),
@@ -172,9 +175,9 @@ impl Session {
     pub(crate) fn poll_timeout(&self) -> Option<Instant> {
         match self.state {
             State::Open {
-                pinged: Some(pinged),
+                overdue: Some(overdue),
                 ..
-            } => Some(pinged + self.keepalive.deadline),
+            } => Some(overdue),
             State::Open { heard, .. } => Some(heard + self.keepalive.interval),
             State::Waiting { until } => Some(until),
             State::Connecting | State::Retired => None,
@@ -227,20 +230,35 @@ mod tests {
     /// Moves to the next timeout and gives its time.
     fn pass(session: &mut Session) -> Instant {
         let at = session.poll_timeout().unwrap();
-        session.handle_timeout(at);
+        session.handle_timeout(at, None);
         at
     }
 
     #[test]
     fn silence_is_pinged_and_then_lost() {
         let (mut session, start) = session();
-        session.handle_timeout(start + Duration::from_secs(14));
+        session.handle_timeout(start + Duration::from_secs(14), None);
         assert_eq!(outputs(&mut session), []);
         assert_eq!(pass(&mut session), start + Duration::from_secs(15));
         assert_eq!(outputs(&mut session), [Output::Ping]);
         assert_eq!(pass(&mut session), start + Duration::from_secs(25));
         assert_eq!(outputs(&mut session), [Output::Lost(Cause::Silent)]);
         assert!(session.poll_timeout().unwrap() <= start + Duration::from_millis(25_250));
+    }
+
+    #[test]
+    fn a_pong_waits_behind_the_request_that_was_under_way() {
+        for (busy_until, lost) in [(40, 50), (15, 25), (3, 25)] {
+            let (mut session, start) = session();
+            let after = |seconds| start + Duration::from_secs(seconds);
+            session.handle_timeout(after(15), Some(after(busy_until)));
+            assert_eq!(outputs(&mut session), [Output::Ping]);
+            // Later requests count for nothing.
+            session.handle_timeout(after(lost - 1), Some(after(90)));
+            assert_eq!(outputs(&mut session), []);
+            session.handle_timeout(after(lost), Some(after(90)));
+            assert_eq!(outputs(&mut session), [Output::Lost(Cause::Silent)]);
+        }
     }
 
     #[test]

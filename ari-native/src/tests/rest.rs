@@ -413,6 +413,39 @@ async fn closing_ends_requests_under_way() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_ping_that_waits_behind_a_request_is_not_unanswered() {
+    let (ari, _server, mut far) = connected().await;
+    let mut events = ari.events().await.unwrap();
+    let answer = |limit| {
+        let answer = ari.channels().handle("c1").answer();
+        answer.timeout_after(limit).into_future()
+    };
+    let script = async {
+        let asked = far.asked().await;
+        // Nothing is read meanwhile, not even a ping.
+        sleep(Duration::from_secs(50)).await;
+        far.answer(&asked, 204, "").await;
+    };
+    let (answered, ()) = tokio::join!(answer(Duration::from_mins(1)), script);
+    answered.unwrap();
+    assert!(next(&mut events).now_or_never().is_none());
+
+    // The deadline of the request that the ping waits behind counts, not those of later ones.
+    let start = Instant::now();
+    let mut first = answer(Duration::from_secs(30));
+    let mut later = answer(Duration::from_hours(1));
+    for call in [&mut first, &mut later] {
+        assert!(call.now_or_never().is_none());
+    }
+    far.asked().await;
+    assert!(matches!(first.await, Err(Error::TimedOut { .. })));
+    let error = later.await.unwrap_err();
+    assert!(matches!(error, Error::OutcomeUnknown { .. }), "{error}");
+    assert_eq!(start.elapsed().as_secs(), 35);
+    assert_eq!(next(&mut events).await, "Gap Reconnected None");
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_restores_goes_before_the_calls_that_wait() {
     let (ari, mut server, far) = connected().await;
     let mut events = ari.channels().handle("c").events().await.unwrap();
