@@ -89,15 +89,18 @@ fn member<'a, T: Deserialize<'a>>(raw: Option<&'a RawValue>) -> Option<T> {
 }
 
 /// Sees to it that an event filter lets the answers to requests pass: Asterisk applies the filter of the
-/// first application of a socket to them, too.
+/// first application of a socket to them, too, and any of the client's own may be the first of the next one.
 ///
 /// # Errors
 /// The filter keeps them away by name.
-pub(crate) fn guard_filter(request: &Request, first: &str) -> Result<Option<Request>> {
+pub(crate) fn guard_filter(
+    request: &Request,
+    is_own: impl FnOnce(&str) -> bool,
+) -> Result<Option<Request>> {
     let operation = request.operation;
     let is_filter = operation.resource == "applications" && operation.name == "filter";
-    let about = request.parameters.text("applicationName");
-    if !is_filter || about.as_deref() != Some(first) {
+    let about = is_filter.then(|| request.parameters.text("applicationName"));
+    if !about.flatten().is_some_and(|name| is_own(&name)) {
         return Ok(None);
     }
     let Some(filter) = request.parameters.get("filter") else {
@@ -227,7 +230,7 @@ mod tests {
 
     #[test]
     fn a_filter_lets_answers_pass() {
-        let guarded = |value| guard_filter(&filter("demo", value), "demo");
+        let guarded = |value| guard_filter(&filter("demo", value), |name| name == "demo");
         let some = json!({"allowed": [{"type": "StasisStart"}], "disallowed": []});
         let request = guarded(some.clone()).unwrap().unwrap();
         assert_eq!(
@@ -247,7 +250,7 @@ mod tests {
         let error = guarded(json!({"disallowed": [{"type": "RESTResponse"}]})).unwrap_err();
         assert!(matches!(error, Error::InvalidRequest(_)));
         assert!(
-            guard_filter(&filter("other", some), "demo")
+            guard_filter(&filter("other", some), |name| name == "demo")
                 .unwrap()
                 .is_none()
         );

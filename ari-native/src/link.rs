@@ -396,9 +396,9 @@ impl Link {
         if let Some(version) = self.version() {
             version.check(request)?;
         }
-        let guarded = match (&self.desk, &self.identity().application) {
-            (Some(_), Some(first)) => guard_filter(request, first)?,
-            _ => None,
+        let guarded = match &self.desk {
+            Some(_) => guard_filter(request, |name| self.standing().has(name))?,
+            None => None,
         };
         let is_file = request.operation.answer == Answer::Binary;
         if is_file && self.http.is_none() {

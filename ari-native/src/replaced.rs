@@ -57,6 +57,11 @@ impl Standing {
         self.applications.iter().filter(kept).map(|name| &**name)
     }
 
+    /// Whether an application is one to connect as.
+    pub(crate) fn has(&self, application: &str) -> bool {
+        self.applications().any(|own| own == application)
+    }
+
     /// An application was taken over; gives the one that is given up.
     pub(crate) fn replaced(&mut self, application: Option<&str>) -> Option<Arc<str>> {
         let ours = match application {

@@ -474,3 +474,24 @@ async fn what_restores_goes_before_the_calls_that_wait() {
 }
 
 const REPLACED: &str = r#"{"type":"ApplicationReplaced","application":"demo"}"#;
+
+#[tokio::test(start_paused = true)]
+async fn the_filters_of_all_applications_of_the_socket_let_answers_pass() {
+    let mut server = Server::new();
+    let builder = to(&server).application("other").rest_over_websocket();
+    let connecting = builder.connect();
+    let greeting = async {
+        let mut far = Far(server.socket().await);
+        far.greet().await;
+        far
+    };
+    let (ari, mut far) = tokio::join!(connecting, greeting);
+    let ari = ari.unwrap();
+    for (application, guarded) in [("demo", true), ("other", true), ("stranger", false)] {
+        let filter = ari.applications().filter(application);
+        let filter = filter.filter(json!({"allowed": [{"type": "StasisStart"}]}));
+        let (_, asked) = tokio::join!(filter.into_future(), far.serve(200, "{}"));
+        let sent = asked["message_body"].as_str().unwrap();
+        assert_eq!(sent.contains("RESTResponse"), guarded, "{application}");
+    }
+}
