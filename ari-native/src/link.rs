@@ -327,7 +327,13 @@ impl Link {
         self.set_state(ConnectionState::Connecting);
         let cause = match cause {
             Cause::Replaced => GapCause::Replaced,
-            Cause::Broken | Cause::Silent => GapCause::Reconnected,
+            Cause::Broken | Cause::Silent => {
+                // What ended the WebSocket may have ended idle connections, too, and nobody would notice.
+                if let Some(http) = &self.http {
+                    http.pool().forget();
+                }
+                GapCause::Reconnected
+            }
         };
         self.events.router().gap_everywhere(Gap::new(None, cause));
     }

@@ -124,15 +124,17 @@ impl Pool {
         })
     }
 
+    /// Closes what is idle.
+    pub(crate) fn forget(&self) {
+        let connections = std::mem::take(&mut self.idle().connections);
+        drop(connections);
+    }
+
     /// Closes what is idle, and keeps nothing any more.
     pub(crate) fn close(&self) {
         self.permits.close();
-        let connections = {
-            let mut idle = self.idle();
-            idle.closed = true;
-            std::mem::take(&mut idle.connections)
-        };
-        drop(connections);
+        self.idle().closed = true;
+        self.forget();
     }
 
     /// Takes an idle connection that still stands, the one used last first.

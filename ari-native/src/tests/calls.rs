@@ -363,3 +363,14 @@ async fn commands_bind_a_dialog_before_they_are_sent() {
     .await;
     assert_eq!(next(&mut events).await, "ChannelDtmfReceived");
 }
+
+#[tokio::test(start_paused = true)]
+async fn idle_connections_do_not_outlive_the_websocket() {
+    let (ari, mut server) = connected().await;
+    server.on(LIST, Reply::Answer("200 OK", "[]"));
+    ari.channels().list().await.unwrap();
+    let dialed = server.dialed();
+    drop(server.socket().await);
+    let _socket = server.socket().await;
+    assert_eq!(server.dialed(), dialed + 2, "one for HTTP, too");
+}

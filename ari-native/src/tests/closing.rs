@@ -65,16 +65,16 @@ async fn closing_ends_what_is_under_way() {
     let mut server = Server::new();
     let client: Arc<dyn AriClient> = to(&server).build_client().await.unwrap();
     let ari = Ari::new(Arc::clone(&client));
+    server.on("GET /channels", Reply::Silence);
+    let mut call = ari.channels().list().into_future();
+    assert!((&mut call).now_or_never().is_none());
+    server.saw(1).await;
     drop(server.socket().await);
     server.refuse(usize::MAX);
     until("the loss is seen", || {
         client.state() == ConnectionState::Connecting
     })
     .await;
-    server.on("GET /channels", Reply::Silence);
-    let mut call = ari.channels().list().into_future();
-    assert!((&mut call).now_or_never().is_none());
-    server.saw(1).await;
     client.close().await.unwrap();
     assert!(matches!(call.await, Err(Error::Closed)));
     assert_eq!(client.state(), ConnectionState::Closed);
