@@ -174,6 +174,15 @@ pub fn sample(body: &[u8]) -> String {
     }
 }
 
+/// A text in an answer, cut as [`sample`] does it.
+fn brief(text: &str) -> Arc<str> {
+    if text.len() > SAMPLE_BYTES {
+        sample(text.as_bytes()).into()
+    } else {
+        text.into()
+    }
+}
+
 /// A refusal: the status and what Asterisk said.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -210,8 +219,8 @@ impl Refusal {
             method: operation.method.as_str(),
             path: operation.path,
             status,
-            reason: reason.into(),
-            message: message.unwrap_or_default().into(),
+            reason: brief(&reason.into()),
+            message: brief(&message.unwrap_or_default()),
             sample: sample.into(),
         }
     }

@@ -374,3 +374,16 @@ async fn idle_connections_do_not_outlive_the_websocket() {
     let _socket = server.socket().await;
     assert_eq!(server.dialed(), dialed + 2, "one for HTTP, too");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_message_without_end_is_cut() {
+    let (ari, server) = connected().await;
+    let body = format!(r#"{{"message":"Oh{}"}}"#, "!".repeat(100_000));
+    server.on(ANSWER, Reply::Answer("409 Conflict", body.leak()));
+    let error = ari.channels().handle("c1").answer().await.unwrap_err();
+    let said = error.to_string();
+    assert!(
+        said.contains("409 Conflict: Oh!!!") && said.len() < 500,
+        "{said}"
+    );
+}
