@@ -136,7 +136,7 @@ impl Driver<'_> {
                 });
                 self.link.lost(cause, reason);
                 if self.link.is_retired() {
-                    self.session.retire();
+                    self.retire();
                 }
             }
             Output::Connect => {
@@ -183,11 +183,17 @@ impl Driver<'_> {
             Some(Turn::TakeBack) => self.session.handle_replaced(now()),
             // Requests go on over the socket as long as it lasts.
             Some(Turn::Retire) if self.link.desk.is_some() => {}
-            Some(Turn::Retire) => {
-                self.session.retire();
-                self.phase = Phase::Down;
-                self.repair = None;
-            }
+            Some(Turn::Retire) => self.retire(),
+        }
+    }
+
+    /// Connects no more. Requests go on over HTTP; where there is none, nothing does.
+    fn retire(&mut self) {
+        self.session.retire();
+        self.phase = Phase::Down;
+        self.repair = None;
+        if self.link.is_socket_only() {
+            self.link.abandon();
         }
     }
 }

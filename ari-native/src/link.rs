@@ -290,7 +290,13 @@ impl Link {
         deadline: Instant,
     ) -> Result<HttpAnswer, Failure> {
         match (&self.desk, &self.http) {
-            (Some(desk), _) => desk.exchange(request, urgent, deadline).await,
+            (Some(desk), http) => match (desk.exchange(request, urgent, deadline).await, http) {
+                // There will be no other WebSocket.
+                (Err(Failure::NotSent(NotSent::NoSocket)), Some(http)) if self.is_retired() => {
+                    http.exchange(request, urgent, deadline).await
+                }
+                (answer, _) => answer,
+            },
             (None, Some(http)) => http.exchange(request, urgent, deadline).await,
             (None, None) => Err(NotSent::NoSocket.into()),
         }
@@ -352,6 +358,11 @@ impl Link {
             self.set_state(ConnectionState::Replaced);
             self.events.router().retire(End::Replaced);
         }
+    }
+
+    /// Whether only the event socket leads to Asterisk.
+    pub(crate) const fn is_socket_only(&self) -> bool {
+        self.http.is_none()
     }
 
     /// Whether no application is this client's any more.

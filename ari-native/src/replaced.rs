@@ -11,7 +11,8 @@ pub enum WhenReplaced {
     /// It yields: streams get a [`Gap`](ari_core::Gap) and end with
     /// [`End::Replaced`](ari_core::End::Replaced), and
     /// [`ConnectionState::Replaced`](ari_core::ConnectionState::Replaced) stays. Requests are answered, and
-    /// waits for the end of something go on by asking.
+    /// waits for the end of something go on by asking. Where only a connection that Asterisk opened leads to
+    /// it, they end with that connection.
     ///
     /// With several applications it goes on with the others, and streams get the gap alone.
     #[default]

@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, time::Duration};
 
-use ari_core::{Ari, ConnectionState, Error, Events, StreamItem};
+use ari_core::{Ari, ConnectionState, End, Error, Events, StreamItem};
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use futures::{SinkExt, StreamExt};
 use serde_json::{Value, json};
@@ -11,6 +11,7 @@ use tokio_tungstenite::{
     WebSocketStream, client_async,
     tungstenite::{self, Message, client::IntoClientRequest},
 };
+use tokio_util::task::TaskTracker;
 
 use crate::{Accepted, Listener, ListenerBuilder, listen};
 
@@ -259,4 +260,22 @@ async fn applications_and_asterisks_have_clients_of_their_own() {
         Some(Accepted::Application(_))
     ));
     assert_eq!(ari.state(), ConnectionState::Connected);
+}
+
+#[tokio::test]
+async fn a_client_that_was_replaced_ends_with_its_socket() {
+    let (ari, mut asterisk, _listener) = connected().await;
+    let mut events = ari.events().await.unwrap();
+    let channel = ari.channels().handle("c1");
+    let wait = TaskTracker::new().spawn(async move { channel.until_hungup().await });
+    assert_eq!(asterisk.serve(200, "{}").await, "GET channels/c1");
+    asterisk
+        .tell("demo", "ApplicationReplaced", json!({}))
+        .await;
+    while within(events.next()).await.is_some() {}
+    assert_eq!(events.end(), Some(End::Replaced));
+    drop(asterisk);
+    let ended = within(wait).await.unwrap();
+    assert!(matches!(ended, Err(Error::Closed)), "{ended:?}");
+    assert_eq!(ari.state(), ConnectionState::Closed);
 }

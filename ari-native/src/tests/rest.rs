@@ -476,6 +476,34 @@ async fn what_restores_goes_before_the_calls_that_wait() {
 const REPLACED: &str = r#"{"type":"ApplicationReplaced","application":"demo"}"#;
 
 #[tokio::test(start_paused = true)]
+async fn a_client_that_has_yielded_asks_over_http_once_its_socket_is_lost() {
+    let (ari, mut server, mut far) = connected().await;
+    far.say(REPLACED).await;
+    until("it has yielded", || {
+        ari.state() == ConnectionState::Replaced
+    })
+    .await;
+    let channel = ari.channels().handle("c");
+    let (answered, _) = tokio::join!(channel.answer().into_future(), far.serve(204, ""));
+    answered.unwrap();
+    server.on("GET /channels/c", Reply::Answer("200 OK", "{}"));
+    let mut sent = channel.answer().into_future();
+    let mut waits = ari.channels().list().into_future();
+    assert!((&mut sent).now_or_never().is_none());
+    assert!((&mut waits).now_or_never().is_none());
+    far.asked().await;
+    drop(far);
+    assert!(matches!(sent.await, Err(Error::OutcomeUnknown { .. })));
+    server.on("GET /channels", Reply::Answer("200 OK", "[]"));
+    waits.await.unwrap();
+    // It is there at first, then not any more.
+    channel.until_hungup().await.unwrap();
+    assert_eq!(ari.state(), ConnectionState::Replaced);
+    let again = timeout(Duration::from_hours(1), server.socket());
+    assert!(again.await.is_err());
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_filters_of_all_applications_of_the_socket_let_answers_pass() {
     let mut server = Server::new();
     let builder = to(&server).application("other").rest_over_websocket();
