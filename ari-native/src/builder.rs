@@ -254,7 +254,8 @@ impl Builder {
         let (socket, greeting) = loop {
             match link.attempt().await {
                 Ok(connected) => break connected,
-                Err(trouble) if retry && !trouble.lasting => {
+                // Another program may have taken over meanwhile what it would be tried for.
+                Err(trouble) if retry && !trouble.lasting && !link.is_retired() => {
                     trouble.warn();
                     sleep(backoff.next_wait()).await;
                 }

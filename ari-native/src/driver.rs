@@ -171,6 +171,9 @@ impl Driver<'_> {
                 self.phase = Phase::Down;
                 trouble.warn();
                 self.session.handle_failed(now());
+                if self.link.is_retired() {
+                    self.retire();
+                }
             }
         }
         self.turn();

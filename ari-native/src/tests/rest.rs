@@ -504,6 +504,37 @@ async fn a_client_that_has_yielded_asks_over_http_once_its_socket_is_lost() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_client_that_yields_while_it_connects_does_not_try_again() {
+    let (ari, mut server, far) = connected().await;
+    drop(far);
+    let mut far = Far(server.socket().await);
+    let greeting = far.asked().await;
+    far.say(REPLACED).await;
+    far.answer(&greeting, 503, "").await;
+    until("it has yielded", || {
+        ari.state() == ConnectionState::Replaced
+    })
+    .await;
+    let again = timeout(Duration::from_hours(1), server.socket());
+    assert!(again.await.is_err());
+
+    let mut server = Server::new();
+    let connecting = to(&server)
+        .rest_over_websocket()
+        .retry_connect(true)
+        .connect();
+    let script = async {
+        let mut far = Far(server.socket().await);
+        let greeting = far.asked().await;
+        far.say(REPLACED).await;
+        far.answer(&greeting, 503, "").await;
+    };
+    let both = async { tokio::join!(connecting, script) };
+    let (connected, ()) = timeout(Duration::from_hours(1), both).await.unwrap();
+    assert!(matches!(connected, Err(Error::Connect { .. })));
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_filters_of_all_applications_of_the_socket_let_answers_pass() {
     let mut server = Server::new();
     let builder = to(&server).application("other").rest_over_websocket();
