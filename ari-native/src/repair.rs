@@ -32,11 +32,14 @@ const GRACE: Duration = Duration::from_secs(1);
 /// Dropping the future is what a second loss does: the next repair begins anew.
 pub(crate) async fn repair(link: Arc<Link>) {
     let mut backoff = Backoff::new(fastrand::Rng::new());
-    let mut restored = restore(&link).await;
-    compare(&link).await;
-    while !restored {
+    loop {
+        let restored = restore(&link).await;
+        // Always after the last of it: what ended before that has ended without an event.
+        compare(&link).await;
+        if restored {
+            return;
+        }
         sleep(backoff.next_wait()).await;
-        restored = restore(&link).await;
     }
     link.resynced();
 }

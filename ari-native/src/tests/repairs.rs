@@ -1,8 +1,8 @@
 //! After a reconnect: what is restored, what is compared, and what streams and waits are told.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
-use ari_core::{Ari, End, Operation, Outcome};
+use ari_core::{Ari, AriClient, End, Operation, Outcome};
 use futures::FutureExt;
 use serde_json::Value;
 use tokio::time::{Instant, advance};
@@ -13,6 +13,7 @@ use super::{
     events::send,
     next,
     server::{Reply, Server, ServerSocket},
+    to, until,
 };
 
 const SUBSCRIBE: &str = "POST /applications/demo/subscription";
@@ -286,11 +287,7 @@ async fn a_second_loss_begins_anew() {
 #[tokio::test(start_paused = true)]
 async fn repairs_do_not_wait_for_the_connections_that_calls_hold() {
     let mut server = Server::new();
-    let ari = super::to(&server)
-        .max_connections(1)
-        .connect()
-        .await
-        .unwrap();
+    let ari = to(&server).max_connections(1).connect().await.unwrap();
     let socket = server.socket().await;
     let mut events = ari.channels().handle("c").events().await.unwrap();
     server.on("GET /bridges", Reply::Silence);
@@ -328,4 +325,21 @@ async fn a_start_before_the_answer_is_not_lost() {
         "it is no new call"
     );
     assert!(staged.send().await.is_err());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_ends_before_all_is_restored_is_lost() {
+    let (ari, mut server) = connected().await;
+    let socket = server.socket().await;
+    let mut events = ari.channels().handle("c").events().await.unwrap();
+    subscribe(&ari, &server, "channel:c").await;
+    // It is there at first; before it is subscribed to again it has ended without an event.
+    server.on(APPLICATION, Reply::Answer("503 Not Yet", ""));
+    ok(&server, "GET /channels", r#"[{"id":"c"}]"#);
+    ok(&server, APPLICATION, "{}");
+    server.on(SUBSCRIBE, Reply::Answer("422 Unprocessable Entity", "{}"));
+    ok(&server, "GET /channels", "[]");
+    let _socket = again(&mut server, socket).await;
+    assert_eq!(next(&mut events).await, "Gap Reconnected None");
+    assert_eq!(next(&mut events).await, "end Some(Lost)");
 }
