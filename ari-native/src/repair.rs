@@ -78,7 +78,7 @@ async fn apply(link: &Link, repair: Repair) -> bool {
     for _ in 0..times {
         let answer = link.ask(&request, true).await;
         match &answer {
-            Ok(response) if response.is_success() => {}
+            Ok(response) if response.is_success() => link.memory().told(&repair),
             // Its source is gone, or this Asterisk does not know such a thing: trying again changes nothing.
             Err(Error::Unsupported { .. })
             | Ok(Response {

@@ -26,9 +26,17 @@ pub(crate) struct Memory {
 
 #[derive(Debug, Default)]
 struct Remembered {
-    /// Sources as in `bridge:ID`, and how often each was subscribed to.
-    sources: BTreeMap<String, u32>,
+    /// By source, as in `bridge:ID`.
+    sources: BTreeMap<String, Subscribed>,
     filter: Option<Filter>,
+}
+
+#[derive(Debug, Default)]
+struct Subscribed {
+    /// How often the program did so.
+    times: u32,
+    /// How many of these Asterisk has forgotten and was not told again yet.
+    owed: u32,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -119,15 +127,16 @@ impl Memory {
             "subscribe" => {
                 for source in sources() {
                     let counted = is_counted(&source);
-                    let count = known.sources.entry(source).or_default();
-                    *count = if counted { count.saturating_add(1) } else { 1 };
+                    let times = &mut known.sources.entry(source).or_default().times;
+                    *times = if counted { times.saturating_add(1) } else { 1 };
                 }
             }
             "unsubscribe" => {
                 for source in sources() {
-                    if let Some(count) = known.sources.get_mut(&source) {
-                        *count -= 1;
-                        if *count == 0 {
+                    if let Some(subscribed) = known.sources.get_mut(&source) {
+                        subscribed.times -= 1;
+                        subscribed.owed = subscribed.owed.min(subscribed.times);
+                        if subscribed.times == 0 {
                             known.sources.remove(&source);
                         }
                     }
@@ -162,6 +171,16 @@ impl Memory {
         self.applications.remove(application);
     }
 
+    /// Notes that Asterisk was told once more.
+    pub(crate) fn told(&mut self, repair: &Repair) {
+        if let Missing::Source(source, _) = &repair.what
+            && let Some(known) = self.applications.get_mut(&repair.application)
+            && let Some(subscribed) = known.sources.get_mut(source)
+        {
+            subscribed.owed = subscribed.owed.saturating_sub(1);
+        }
+    }
+
     /// Forgets what cannot be repaired.
     pub(crate) fn forget(&mut self, repair: &Repair) {
         if let Some(known) = self.applications.get_mut(&repair.application) {
@@ -189,16 +208,24 @@ impl Memory {
     }
 
     /// What is missing from an application as Asterisk describes it.
-    pub(crate) fn missing(&self, name: &Arc<str>, application: &Value) -> Vec<Repair> {
-        let Some(known) = self.applications.get(name) else {
+    pub(crate) fn missing(&mut self, name: &Arc<str>, application: &Value) -> Vec<Repair> {
+        let Some(known) = self.applications.get_mut(name) else {
             return Vec::new();
         };
         let heard = Heard::read(application);
+        for (source, subscribed) in &mut known.sources {
+            if !heard.has(source) {
+                subscribed.owed = subscribed.times;
+            } else if subscribed.owed == subscribed.times {
+                // It was told although no answer said so.
+                subscribed.owed -= 1;
+            }
+        }
         let sources = known
             .sources
             .iter()
-            .filter(|(source, _)| !heard.has(source))
-            .map(|(source, count)| Missing::Source(source.clone(), *count));
+            .filter(|(_, subscribed)| subscribed.owed > 0)
+            .map(|(source, subscribed)| Missing::Source(source.clone(), subscribed.owed));
         let filter = known
             .filter
             .as_ref()
@@ -310,7 +337,7 @@ mod tests {
         done(memory, &applications::UNSUBSCRIBE, "eventSource", sources);
     }
 
-    fn missing(memory: &Memory, application: &Value) -> Vec<String> {
+    fn missing(memory: &mut Memory, application: &Value) -> Vec<String> {
         let repairs = memory.missing(&"demo".into(), application);
         let tell = |repair: Repair| match repair.what {
             Missing::Source(source, times) => format!("{source} {times}"),
@@ -333,14 +360,14 @@ mod tests {
             "deviceState:Stasis:door 1",
             "endpoint:PJSIP/alice 1",
         ];
-        assert_eq!(missing(&memory, &json!({})), all);
+        assert_eq!(missing(&mut memory, &json!({})), all);
         let survived = json!({
             "channel_ids": ["c1"], "bridge_ids": ["b1"], "endpoint_ids": ["pjsip/alice"],
             "device_names": ["Stasis:door"],
         });
-        assert_eq!(missing(&memory, &survived), [""; 0]);
+        assert_eq!(missing(&mut memory, &survived), [""; 0]);
         let other = json!({ "channel_ids": ["b1"], "bridge_ids": ["c1"] });
-        assert_eq!(missing(&memory, &other), all);
+        assert_eq!(missing(&mut memory, &other), all);
     }
 
     #[test]
@@ -353,15 +380,38 @@ mod tests {
             );
         }
         assert_eq!(
-            missing(&memory, &json!({})),
+            missing(&mut memory, &json!({})),
             ["bridge:b1 3", "channel: 1", "deviceState:d 1"]
         );
         unsubscribe(&mut memory, json!(["bridge:b1", "deviceState:d"]));
         unsubscribe(&mut memory, json!(["bridge:nobody"]));
-        assert_eq!(missing(&memory, &json!({})), ["bridge:b1 2", "channel: 1"]);
+        assert_eq!(
+            missing(&mut memory, &json!({})),
+            ["bridge:b1 2", "channel: 1"]
+        );
         unsubscribe(&mut memory, json!(["bridge:b1"]));
         unsubscribe(&mut memory, json!(["bridge:b1"]));
-        assert_eq!(missing(&memory, &json!({})), ["channel: 1"]);
+        assert_eq!(missing(&mut memory, &json!({})), ["channel: 1"]);
+    }
+
+    #[test]
+    fn what_was_told_in_part_is_told_in_full() {
+        let mut memory = memory();
+        for _ in 0..3 {
+            subscribe(&mut memory, json!(["bridge:b1"]));
+        }
+        let (none, named) = (json!({}), json!({ "bridge_ids": ["b1"] }));
+        let repair = memory.missing(&"demo".into(), &none).remove(0);
+        memory.told(&repair);
+        assert_eq!(missing(&mut memory, &named), ["bridge:b1 2"]);
+        unsubscribe(&mut memory, json!(["bridge:b1"]));
+        memory.told(&repair);
+        assert_eq!(missing(&mut memory, &named), ["bridge:b1 1"]);
+        memory.told(&repair);
+        assert_eq!(missing(&mut memory, &named), [""; 0]);
+        // Told, and the answer was lost.
+        assert_eq!(missing(&mut memory, &none), ["bridge:b1 2"]);
+        assert_eq!(missing(&mut memory, &named), ["bridge:b1 1"]);
     }
 
     #[test]
@@ -369,7 +419,7 @@ mod tests {
         let mut memory = memory();
         subscribe(&mut memory, json!(["channel:c1", "channel:", "bridge:b1"]));
         let application = json!({ "channel_ids": ["__AST_CHANNEL_ALL_TOPIC"] });
-        assert_eq!(missing(&memory, &application), ["bridge:b1 1"]);
+        assert_eq!(missing(&mut memory, &application), ["bridge:b1 1"]);
     }
 
     #[test]
@@ -399,10 +449,10 @@ mod tests {
         let set = json!({ "events_allowed": [], "events_disallowed": [{ "type": "Dial" }] });
         let operation = &applications::FILTER;
         answered(&mut memory, operation, "filter", filter, 200, &set);
-        assert_eq!(missing(&memory, &set), [""; 0]);
+        assert_eq!(missing(&mut memory, &set), [""; 0]);
         let lost = json!({ "events_allowed": [], "events_disallowed": [] });
         assert_eq!(
-            missing(&memory, &lost),
+            missing(&mut memory, &lost),
             [r#"{"allowed":[],"disallowed":[{"type":"Dial"}]}"#]
         );
         answered(&mut memory, operation, "filter", json!({}), 200, &lost);
@@ -423,7 +473,7 @@ mod tests {
         ] {
             memory.after(&Event::parse(event).unwrap());
         }
-        assert_eq!(missing(&memory, &json!({})), ["channel:c2 1"]);
+        assert_eq!(missing(&mut memory, &json!({})), ["channel:c2 1"]);
         for repair in memory.missing(&"demo".into(), &json!({})) {
             memory.forget(&repair);
         }

@@ -343,3 +343,34 @@ async fn what_ends_before_all_is_restored_is_lost() {
     assert_eq!(next(&mut events).await, "Gap Reconnected None");
     assert_eq!(next(&mut events).await, "end Some(Lost)");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_subscription_is_counted_in_full_although_it_was_restored_halfway() {
+    let (ari, mut server) = connected().await;
+    let mut all = ari.events().await.unwrap();
+    let socket = server.socket().await;
+    for _ in 0..3 {
+        subscribe(&ari, &server, "bridge:b").await;
+    }
+    let before = server.seen().len();
+    ok(&server, APPLICATION, "{}");
+    ok(&server, SUBSCRIBE, "{}");
+    server.on(SUBSCRIBE, Reply::Answer("500 Oh", "no"));
+    ok(&server, APPLICATION, r#"{"bridge_ids":["b"]}"#);
+    for _ in 0..2 {
+        ok(&server, SUBSCRIBE, "{}");
+    }
+    let socket = again(&mut server, socket).await;
+    assert_eq!(next(&mut all).await, "Gap Reconnected None");
+    assert_eq!(next(&mut all).await, "Resynced");
+    let asked = lines(&server, before);
+    let subscribed = asked.iter().filter(|line| line.starts_with("POST"));
+    assert_eq!(subscribed.count(), 4, "one of them failed: {asked:?}");
+    // All of it is there now.
+    let before = server.seen().len();
+    ok(&server, APPLICATION, r#"{"bridge_ids":["b"]}"#);
+    let _socket = again(&mut server, socket).await;
+    assert_eq!(next(&mut all).await, "Gap Reconnected None");
+    assert_eq!(next(&mut all).await, "Resynced");
+    assert_eq!(lines(&server, before), ["GET /ari/applications/demo"]);
+}
