@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use ari_core::{Error, Metadata, Request, Response, operations::applications};
+use ari_core::{Error, Metadata, Request, Response, Result, operations::applications};
 use futures::{StreamExt, stream};
 use tokio::time::sleep;
 
@@ -10,7 +10,7 @@ use crate::{
     backoff::Backoff,
     link::Link,
     reconcile::{Comparison, Question, Verdict},
-    restore::Repair,
+    restore::{Missing, Repair},
 };
 
 /// Requests at the same time.
@@ -58,7 +58,7 @@ async fn restore(link: &Link) -> bool {
         };
         let Some(known) = known else {
             complete = false;
-            warn(&name, "its state", &answer);
+            warn(&name, "it is not known what is missing", &answer);
             continue;
         };
         let missing = link.memory().missing(&name, &known);
@@ -74,6 +74,14 @@ async fn restore(link: &Link) -> bool {
 
 /// Repairs one thing; gives whether it need not be tried again.
 async fn apply(link: &Link, repair: Repair) -> bool {
+    let application = &*repair.application;
+    let restored = match &repair.what {
+        Missing::Source(source, _) => {
+            tracing::debug!(application, source, "a subscription is missing");
+            "source"
+        }
+        Missing::Filter(_) => "filter",
+    };
     let (request, times) = repair.request();
     for _ in 0..times {
         let answer = link.ask(&request, true).await;
@@ -84,31 +92,36 @@ async fn apply(link: &Link, repair: Repair) -> bool {
             | Ok(Response {
                 status: 400 | 422, ..
             }) => {
-                warn(&repair.application, "it is given up", &answer);
+                warn(application, "it is given up", &answer);
                 link.memory().forget(&repair);
                 return true;
             }
             _ => {
-                warn(&repair.application, "it will be tried again", &answer);
+                warn(application, "it will be tried again", &answer);
                 return false;
             }
         }
     }
-    tracing::info!(application = &*repair.application, restored = ?repair.what, "restored");
+    tracing::info!(application, restored, "restored");
     true
 }
 
-fn warn(application: &str, what: &str, answer: &ari_core::Result<Response>) {
-    let reason = match answer {
-        Ok(answer) => format!("{} {}", answer.status, answer.reason),
-        Err(error) => error.to_string(),
-    };
+fn warn(application: &str, what: &str, answer: &Result<Response>) {
+    let reason = outcome(answer);
     tracing::warn!(
         application,
         what,
         reason,
         "a subscription or filter is not restored"
     );
+}
+
+/// What became of a request, for the log: never a whole answer.
+fn outcome(answer: &Result<Response>) -> String {
+    match answer {
+        Ok(answer) => format!("{} {}", answer.status, answer.reason),
+        Err(error) => error.to_string(),
+    }
 }
 
 /// Ends the streams and waits whose entities are gone.
@@ -136,7 +149,8 @@ async fn compare(link: &Link) {
             };
             clear &= verdict == Verdict::Clear;
             if verdict == Verdict::Unclear {
-                tracing::warn!(?question, ?answer, "it is not known yet what is left");
+                let (operation, reason) = (question.request().operation, outcome(&answer));
+                tracing::warn!(%operation, reason, "it is not known yet what is left");
             }
         }
         if clear {

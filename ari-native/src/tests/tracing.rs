@@ -8,7 +8,13 @@ use std::{
 use tracing::Level;
 use tracing_subscriber::fmt::MakeWriter;
 
-use super::{connected, server::Reply};
+use super::{connected, next, server::Reply};
+
+const FILTER: &str = "PUT /applications/demo/eventFilter";
+const SUBSCRIBE: &str = "POST /applications/demo/subscription";
+
+/// A list of channels in which one has no id.
+const CALLER: &str = r#"[{"caller":{"number":"private"}}]"#;
 
 /// A log in memory.
 #[derive(Clone, Default)]
@@ -58,12 +64,31 @@ async fn life(level: Level) -> String {
     ari.channels().get("chan-7").await.unwrap_err();
     let channel = ari.channels().handle("chan-7");
     channel.variable("private").await.unwrap_err();
+    let mut events = channel.events().await.unwrap();
+    let _plays = ari.playbacks().handle("play-7").events().await.unwrap();
+    let filter = r#"{"name":"demo","events_allowed":[{"type":"Hidden"}],"events_disallowed":[]}"#;
+    let allowed = serde_json::json!({"allowed": [{"type": "Hidden"}]});
+    // Once by the program, once after the loss.
+    for _ in 0..2 {
+        server
+            .on(FILTER, Reply::Answer("200 OK", filter))
+            .on(SUBSCRIBE, Reply::Answer("200 OK", r#"{"name":"demo"}"#));
+    }
+    let applications = ari.applications();
+    applications.filter("demo").filter(allowed).await.unwrap();
+    applications
+        .subscribe("demo", "bridge:bridge-7")
+        .await
+        .unwrap();
+    // Answers that say nothing about what is left.
+    server
+        .on("GET /applications/demo", Reply::Answer("200 OK", "{}"))
+        .on("GET /playbacks/play-7", Reply::Answer("500 Oh no", CALLER))
+        .on("GET /channels", Reply::Answer("200 OK", CALLER));
     drop(server.socket().await);
     let _socket = server.socket().await;
-    super::until("it is back", || {
-        log.text().contains("the WebSocket is back")
-    })
-    .await;
+    assert_eq!(next(&mut events).await, "Gap Reconnected None");
+    assert_eq!(next(&mut events).await, "Resynced");
     ari.close().await.unwrap();
     log.text()
 }
@@ -79,11 +104,16 @@ async fn a_log_at_info_has_templates_and_neither_ids_nor_secrets() {
         "sent again",
         "WARN ari_native::link: the WebSocket is lost",
         "INFO ari_native::link: the WebSocket is back",
+        "it is not known yet what is left",
+        "restored=\"filter\"",
+        "restored=\"source\"",
         "INFO ari_native::link: closed",
     ] {
         assert!(log.contains(said), "{said} is missing:\n{log}");
     }
-    for unsaid in ["chan-7", "private", "secret", "dXNlcj"] {
+    for unsaid in [
+        "chan-7", "play-7", "bridge-7", "private", "Hidden", "secret", "dXNlcj",
+    ] {
         assert!(!log.contains(unsaid), "{unsaid}:\n{log}");
     }
 }
@@ -91,8 +121,10 @@ async fn a_log_at_info_has_templates_and_neither_ids_nor_secrets() {
 #[tokio::test(start_paused = true)]
 async fn a_log_at_debug_has_ids_but_neither_parameters_nor_secrets() {
     let log = life(Level::DEBUG).await;
-    assert!(log.contains("/channels/chan-7"), "{log}");
-    for unsaid in ["private", "secret", "dXNlcj"] {
+    for said in ["/channels/chan-7", "play-7", "bridge:bridge-7"] {
+        assert!(log.contains(said), "{said} is missing:\n{log}");
+    }
+    for unsaid in ["private", "Hidden", "secret", "dXNlcj"] {
         assert!(!log.contains(unsaid), "{unsaid}:\n{log}");
     }
 }
