@@ -6,6 +6,7 @@ use ari_core::{Event, Gap, GapCause};
 use bytes::Bytes;
 use futures::future::{BoxFuture, FutureExt, OptionFuture, pending};
 use tokio::time::{Instant, sleep_until};
+use tokio_util::task::AbortOnDropHandle;
 
 use crate::{
     door::Door,
@@ -51,8 +52,8 @@ struct Driver<'a> {
     reason: Option<String>,
     /// Who answered the last attempt.
     greeting: Option<Greeting>,
-    /// What is done after a reconnect, until it is done or the connection is lost again.
-    repair: Option<BoxFuture<'static, ()>>,
+    /// The task that restores and compares after a reconnect, until it is done or the connection is lost again.
+    repair: Option<AbortOnDropHandle<()>>,
 }
 
 enum Phase {
@@ -103,8 +104,15 @@ impl Driver<'_> {
             tokio::select! {
                 biased;
                 () = self.link.closing.cancelled() => break,
-                () = OptionFuture::from(self.repair.as_mut()).map(drop), if self.repair.is_some() => {
+                Some(repaired) = OptionFuture::from(self.repair.as_mut()), if self.repair.is_some() => {
                     self.repair = None;
+                    match repaired {
+                        Ok(()) => self.link.resynced(),
+                        Err(error) => {
+                            tracing::error!(%error, "what was lost cannot be restored");
+                            self.link.abandon();
+                        }
+                    }
                 }
                 step = self.phase.next(self.link) => self.take(step),
                 () = sleep_until(timeout.unwrap_or_else(Instant::now)), if timeout.is_some() => {
@@ -113,6 +121,7 @@ impl Driver<'_> {
                 }
             }
         }
+        self.repair = None;
         if let Phase::Open(socket) = std::mem::replace(&mut self.phase, Phase::Down) {
             socket.close(CLOSE_WITHIN).await;
         }
@@ -146,7 +155,9 @@ impl Driver<'_> {
             Output::Returned => {
                 if let Some(greeting) = self.greeting.take() {
                     self.link.returned(&greeting);
-                    self.repair = Some(repair(Arc::clone(self.link)).boxed());
+                    // Its answers may be long, and the reader must not wait.
+                    let repair = self.link.tracker.spawn(repair(Arc::clone(self.link)));
+                    self.repair = Some(AbortOnDropHandle::new(repair));
                 }
             }
         }

@@ -1,13 +1,16 @@
 //! What streams and waits wait for, compared with what there is: no I/O.
 
-use std::collections::{BTreeSet, HashSet};
+use std::{
+    borrow::Cow,
+    collections::{BTreeSet, HashSet},
+};
 
 use ari_core::{
     EntityKind, Metadata, OperationSpec, Request,
     operations::{bridges, channels, playbacks, recordings},
     router::Awaited,
 };
-use serde_json::Value;
+use serde::Deserialize;
 
 /// Playbacks and recordings that are asked for, each by itself; what is beyond asks by itself, over time.
 const MAX_QUESTIONS: usize = 256;
@@ -33,6 +36,13 @@ impl Question {
             Self::One(_, id) => ask(&playbacks::GET).with("playbackId", id.as_str()),
         }
     }
+}
+
+/// What is read of an item of a list.
+#[derive(Deserialize)]
+struct Listed<'a> {
+    #[serde(borrow)]
+    id: Cow<'a, str>,
 }
 
 /// What a question was answered with.
@@ -93,19 +103,15 @@ impl Comparison {
     pub(crate) fn answered(&mut self, question: &Question, status: u16, body: &[u8]) -> Verdict {
         match question {
             Question::List(kind) => {
-                let items: Option<Vec<Value>> = (status == 200)
+                // What cannot be read could be anything.
+                let items: Option<Vec<Listed<'_>>> = (status == 200)
                     .then(|| serde_json::from_slice(body).ok())
                     .flatten();
                 let Some(items) = items else {
                     return Verdict::Unclear;
                 };
-                for item in &items {
-                    // What cannot be read could be anything.
-                    let Some(id) = item.get("id").and_then(Value::as_str) else {
-                        return Verdict::Unclear;
-                    };
-                    self.exist.insert((*kind, id.to_owned()));
-                }
+                let ids = items.into_iter().map(|item| item.id.into_owned());
+                self.exist.extend(ids.map(|id| (*kind, id)));
                 self.listed.insert(*kind);
             }
             Question::One(kind, id) => {

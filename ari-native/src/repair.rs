@@ -22,11 +22,11 @@ const TRIES: u32 = 3;
 /// How long the last event of what is gone may be on its way: answers and events come by different ways.
 const GRACE: Duration = Duration::from_secs(1);
 
-/// Restores the subscriptions and the filters, compares what is waited for with what there is, and tells
-/// the streams.
+/// Restores the subscriptions and the filters, and compares what is waited for with what there is. Once it
+/// is done, streams are to be told that they are resynced.
 ///
-/// As long as something cannot be restored, streams keep their gap and are not told that they are
-/// resynced; each failure is logged, and it is tried again with exponential backoff.
+/// As long as something cannot be restored it goes on, so streams keep their gap; each failure is logged, and
+/// it is tried again with exponential backoff.
 ///
 /// # Cancel safety
 /// Dropping the future is what a second loss does: the next repair begins anew.
@@ -41,7 +41,6 @@ pub(crate) async fn repair(link: Arc<Link>) {
         }
         sleep(backoff.next_wait()).await;
     }
-    link.resynced();
 }
 
 /// Tells Asterisk what it has forgotten; gives whether nothing is missing any more.

@@ -374,3 +374,23 @@ async fn a_subscription_is_counted_in_full_although_it_was_restored_halfway() {
     assert_eq!(next(&mut all).await, "Resynced");
     assert_eq!(lines(&server, before), ["GET /ari/applications/demo"]);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_repair_is_a_task_of_its_own_and_ends_with_its_socket() {
+    let mut server = Server::new();
+    let client = Arc::new(to(&server).open().await.unwrap());
+    let ari = Ari::new(Arc::clone(&client) as Arc<dyn AriClient>);
+    let _events = ari.channels().handle("c").events().await.unwrap();
+    let mut socket = server.socket().await;
+    // Besides the HTTP connections.
+    let tasks = |server: &Server| client.link().tracker.len() - server.open();
+    assert_eq!(tasks(&server), 1, "the reader");
+    for _ in 0..2 {
+        server.on("GET /channels", Reply::Silence);
+    }
+    for round in 1..3 {
+        socket = again(&mut server, socket).await;
+        server.saw(round).await;
+        until("the repair alone is there", || tasks(&server) == 2).await;
+    }
+}
