@@ -406,9 +406,6 @@ impl Link {
     /// Sends a request; an urgent one does not wait for a connection that calls have taken, since they may
     /// be waiting for what it is to restore.
     pub(crate) async fn ask(&self, request: &Request, urgent: bool) -> Result<Response> {
-        if self.closing.is_cancelled() {
-            return Err(Error::Closed);
-        }
         let source = self.source(request)?;
         if let Some(version) = self.version() {
             version.check(request)?;
@@ -431,31 +428,25 @@ impl Link {
         // Never with the query: there are values in it.
         let path = http.target.split('?').next().unwrap_or_default();
         tracing::debug!(path, "a request");
-        self.events.bind(request);
         let deadline = after(limit);
         let exchange = async {
+            self.events.bind(request);
             // Asterisk gives files over HTTP only.
             match &self.http {
                 Some(files) if is_file => files.exchange(&http, urgent, deadline).await,
                 _ => self.exchange(&http, urgent, deadline).await,
             }
         };
-        let answer = self
-            .closing
-            .run_until_cancelled(exchange)
-            .await
-            .ok_or(Error::Closed)?;
-        let answer = match answer {
-            // The socket ends because the client does.
-            Err(Failure::SocketLost | Failure::NotSent(NotSent::NoSocket))
-                if self.closing.is_cancelled() =>
-            {
-                return Err(Error::Closed);
+        match self.closing.run_until_cancelled(exchange).await {
+            Some(Ok(answer)) => {
+                Ok(Response::new(answer.status, answer.reason, answer.body).from_source(source))
             }
-            answer => answer
-                .map_err(|failure| failure.into_error(request.operation, self.peer(), limit))?,
-        };
-        Ok(Response::new(answer.status, answer.reason, answer.body).from_source(source))
+            Some(Err(failure)) if !self.closing.is_cancelled() => {
+                Err(failure.into_error(request.operation, self.peer(), limit))
+            }
+            // Whatever becomes of it, it is because the client ends.
+            _ => Err(Error::Closed),
+        }
     }
 
     /// Who will answer a request.
