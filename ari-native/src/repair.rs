@@ -4,13 +4,14 @@ use std::{sync::Arc, time::Duration};
 
 use ari_core::{Error, Metadata, Request, Response, Result, operations::applications};
 use futures::{StreamExt, stream};
+use serde_json::Value;
 use tokio::time::sleep;
 
 use crate::{
     backoff::Backoff,
     link::Link,
     reconcile::{Comparison, Question, Verdict},
-    restore::{Missing, Repair},
+    restore::{Known, Missing, Repair},
 };
 
 /// Requests at the same time.
@@ -51,15 +52,17 @@ async fn restore(link: &Link) -> bool {
         let request =
             Request::new(&applications::GET, Metadata::default()).with("applicationName", &*name);
         let answer = link.ask(&request, true).await;
-        let known = match &answer {
-            Ok(answer) if answer.is_success() => serde_json::from_slice(&answer.body).ok(),
+        let application = match &answer {
+            Ok(answer) if answer.is_success() => serde_json::from_slice::<Value>(&answer.body).ok(),
             _ => None,
         };
-        let Some(known) = known else {
+        let Some(application) = application else {
             complete = false;
             warn(&name, "it is not known what is missing", &answer);
             continue;
         };
+        // Read before the memory is locked, which the reader needs for each event.
+        let known = Known::read(&application);
         let missing = link.memory().missing(&name, &known);
         let mut repairs = stream::iter(missing)
             .map(|repair| apply(link, repair))

@@ -207,14 +207,13 @@ impl Memory {
         told.map(|(name, _)| Arc::clone(name)).collect()
     }
 
-    /// What is missing from an application as Asterisk describes it.
-    pub(crate) fn missing(&mut self, name: &Arc<str>, application: &Value) -> Vec<Repair> {
+    /// What is missing from what Asterisk knows of an application.
+    pub(crate) fn missing(&mut self, name: &Arc<str>, there: &Known<'_>) -> Vec<Repair> {
         let Some(known) = self.applications.get_mut(name) else {
             return Vec::new();
         };
-        let heard = Heard::read(application);
         for (source, subscribed) in &mut known.sources {
-            if !heard.has(source) {
+            if !there.has(source) {
                 subscribed.owed = subscribed.times;
             } else if subscribed.owed == subscribed.times {
                 // It was told although no answer said so.
@@ -229,7 +228,7 @@ impl Memory {
         let filter = known
             .filter
             .as_ref()
-            .filter(|filter| Filter::read(application).as_ref() != Some(filter))
+            .filter(|filter| there.filter.as_ref() != Some(filter))
             .map(|filter| {
                 Missing::Filter(
                     json!({ "allowed": filter.allowed, "disallowed": filter.disallowed }),
@@ -260,28 +259,37 @@ fn is_counted(source: &str) -> bool {
         .is_some_and(|(scheme, id)| scheme != "deviceState" && !id.is_empty())
 }
 
-/// What an application is subscribed to, by kind of source.
-struct Heard<'a> {
-    kinds: [(&'static str, BTreeSet<&'a str>); 4],
+/// What Asterisk knows of an application.
+pub(crate) struct Known<'a> {
+    /// What it is subscribed to, by kind of source.
+    kinds: [(&'static str, Heard<'a>); 4],
+    filter: Option<Filter>,
 }
 
-impl<'a> Heard<'a> {
-    fn read(application: &'a Value) -> Self {
-        let ids = |member: &str| {
+struct Heard<'a> {
+    /// Who hears of all of a kind cannot be subscribed to one of it, nor needs to be.
+    all: bool,
+    ids: BTreeSet<&'a str>,
+}
+
+impl<'a> Known<'a> {
+    /// Reads an application as Asterisk describes it.
+    pub(crate) fn read(application: &'a Value) -> Self {
+        let heard = |member: &str| {
             let items = application.get(member).and_then(Value::as_array);
-            items
-                .into_iter()
-                .flatten()
-                .filter_map(Value::as_str)
-                .collect()
+            let ids = items.into_iter().flatten().filter_map(Value::as_str);
+            let ids: BTreeSet<_> = ids.collect();
+            let all = ids.iter().any(|id| id.starts_with(ALL));
+            Heard { all, ids }
         };
         Self {
             kinds: [
-                ("channel", ids("channel_ids")),
-                ("bridge", ids("bridge_ids")),
-                ("endpoint", ids("endpoint_ids")),
-                ("deviceState", ids("device_names")),
+                ("channel", heard("channel_ids")),
+                ("bridge", heard("bridge_ids")),
+                ("endpoint", heard("endpoint_ids")),
+                ("deviceState", heard("device_names")),
             ],
+            filter: Filter::read(application),
         }
     }
 
@@ -289,15 +297,13 @@ impl<'a> Heard<'a> {
         let Some((scheme, id)) = source.split_once(':') else {
             return false;
         };
-        let Some((_, ids)) = self.kinds.iter().find(|(kind, _)| *kind == scheme) else {
+        let Some((_, heard)) = self.kinds.iter().find(|(kind, _)| *kind == scheme) else {
             return false;
         };
-        // Who hears of all of a kind cannot be subscribed to one of it, nor needs to be.
-        ids.iter().any(|known| known.starts_with(ALL))
+        let same = |known: &&str| known.eq_ignore_ascii_case(id);
+        heard.all
             || (!id.is_empty()
-                && (ids.contains(id)
-                    || scheme == "endpoint"
-                        && ids.iter().any(|known| known.eq_ignore_ascii_case(id))))
+                && (heard.ids.contains(id) || scheme == "endpoint" && heard.ids.iter().any(same)))
     }
 }
 
@@ -338,7 +344,7 @@ mod tests {
     }
 
     fn missing(memory: &mut Memory, application: &Value) -> Vec<String> {
-        let repairs = memory.missing(&"demo".into(), application);
+        let repairs = memory.missing(&"demo".into(), &Known::read(application));
         let tell = |repair: Repair| match repair.what {
             Missing::Source(source, times) => format!("{source} {times}"),
             Missing::Filter(filter) => filter.to_string(),
@@ -401,7 +407,9 @@ mod tests {
             subscribe(&mut memory, json!(["bridge:b1"]));
         }
         let (none, named) = (json!({}), json!({ "bridge_ids": ["b1"] }));
-        let repair = memory.missing(&"demo".into(), &none).remove(0);
+        let repair = memory
+            .missing(&"demo".into(), &Known::read(&none))
+            .remove(0);
         memory.told(&repair);
         assert_eq!(missing(&mut memory, &named), ["bridge:b1 2"]);
         unsubscribe(&mut memory, json!(["bridge:b1"]));
@@ -474,7 +482,7 @@ mod tests {
             memory.after(&Event::parse(event).unwrap());
         }
         assert_eq!(missing(&mut memory, &json!({})), ["channel:c2 1"]);
-        for repair in memory.missing(&"demo".into(), &json!({})) {
+        for repair in memory.missing(&"demo".into(), &Known::read(&json!({}))) {
             memory.forget(&repair);
         }
         assert!(memory.is_empty());
