@@ -29,16 +29,6 @@ pub(crate) fn options(scenario: &Scenario) -> WorldOptions {
     if let Some(beginning) = beginning(scenario) {
         options.beginning = beginning;
     }
-    // The endpoints of the Asterisk that was recorded: one phone can always be called, and answers when a
-    // line says so.
-    let nobody = Phone {
-        rings_after: None,
-        outcome: PhoneOutcome::Silent,
-    };
-    options = options
-        .phone("alice", Phone::offline())
-        .phone("bob", Phone::offline())
-        .phone("sipp", nobody);
     for (exten, steps) in &scenario.header.dialplan {
         options = options.dialplan(extension(exten, steps));
     }
