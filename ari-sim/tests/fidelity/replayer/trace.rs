@@ -36,6 +36,8 @@ pub(crate) struct Header {
     /// Ids that Asterisk made, and the names that keys use for them; longest first.
     pub(crate) generated: Vec<(String, String)>,
     pub(crate) unordered: Vec<(String, String)>,
+    /// It was recorded once: nothing is known of what differs between runs.
+    pub(crate) is_single: bool,
     pub(crate) not_always: Vec<String>,
     pub(crate) varies: Vec<String>,
 }
@@ -151,6 +153,7 @@ impl Header {
             unordered: pairs
                 .filter_map(|pair| Some((pair[0].as_str()?.into(), pair[1].as_str()?.into())))
                 .collect(),
+            is_single: value["runs"] == 1,
             not_always: strings(&value["not_always"]),
             varies: strings(&value["varies"]),
         }
