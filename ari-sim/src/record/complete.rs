@@ -9,7 +9,8 @@ use std::{
 
 use serde_json::Value;
 
-use super::recording::{Header, decode};
+use super::recording::Header;
+use crate::trace::query::decode;
 
 /// Members that hold the id of something.
 const IDS: &[&str] = &["id", "channel_ids", "bridge_ids", "channels"];

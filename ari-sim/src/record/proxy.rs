@@ -18,11 +18,12 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
     body::{End, Seen, Tee},
-    recording::{Content, Passage, Step, User, decode},
+    recording::{Content, Passage, Step, User},
     socket::Passing,
     tap::{Slot, Stopped, Tap},
     upstream::Upstream,
 };
+use crate::trace::query::decode;
 
 /// How long Asterisk may take to take a connection, or to say who it is.
 const CONNECT_WITHIN: Duration = Duration::from_secs(10);

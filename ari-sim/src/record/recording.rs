@@ -4,7 +4,10 @@ use std::{fmt::Write as _, time::Duration};
 
 use serde_json::{Map, Value, json};
 
-use crate::trace::json::{quoted, without_api_key, without_secrets};
+use crate::trace::{
+    json::{quoted, without_api_key, without_secrets},
+    query::pairs,
+};
 
 /// What is known of a trace before anything has happened.
 #[derive(Clone, Debug, Default)]
@@ -398,12 +401,8 @@ fn millis(time: Duration) -> f64 {
 /// The parameters of a query but for the credentials; those that come more than once are a list.
 fn parameters(query: &str) -> Map<String, Value> {
     let mut parameters = Map::new();
-    for pair in query.split('&').filter(|pair| !pair.is_empty()) {
-        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-        let (name, value) = (decode(name), Value::from(decode(value)));
-        if name == "api_key" {
-            continue;
-        }
+    for (name, value) in pairs(query) {
+        let value = Value::from(value);
         match parameters.get_mut(&name) {
             None => drop(parameters.insert(name, value)),
             Some(Value::Array(values)) => values.push(value),
@@ -411,11 +410,4 @@ fn parameters(query: &str) -> Map<String, Value> {
         }
     }
     parameters
-}
-
-/// Decodes a name or value of a query.
-pub(crate) fn decode(text: &str) -> String {
-    percent_encoding::percent_decode_str(&text.replace('+', " "))
-        .decode_utf8_lossy()
-        .into_owned()
 }

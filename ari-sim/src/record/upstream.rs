@@ -3,8 +3,9 @@
 use std::{error::Error, fmt};
 
 use hyper::Uri;
+use percent_encoding::percent_decode_str;
 
-use super::recording::{User, decode};
+use super::recording::User;
 
 /// The URL of the Asterisk that is recorded.
 #[derive(Clone, Debug)]
@@ -28,8 +29,7 @@ impl Upstream {
                 let (name, password) = user
                     .split_once(':')
                     .ok_or(InvalidUpstream("a user needs a password: user:password@"))?;
-                // In a user's name and password a plus is a plus.
-                let decode = |text: &str| decode(&text.replace('+', "%2B"));
+                let decode = |text| percent_decode_str(text).decode_utf8_lossy().into_owned();
                 let (name, password) = (decode(name), decode(password));
                 (Some(User { name, password }), host)
             }

@@ -6,7 +6,10 @@ use ari_core::{EntityKind, OperationSpec, Request};
 use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use serde_json::Value;
 
-use crate::trace::{Payload, json};
+use crate::{
+    trace::{Payload, json, query::pairs},
+    wire::UNRESERVED,
+};
 
 /// Ids of a trace, and those that the client of the replay chose in their place.
 #[derive(Debug, Default)]
@@ -63,7 +66,7 @@ impl Names {
         let segment = |segment: &str| {
             let text = percent_decode_str(segment).decode_utf8_lossy();
             let here = self.here(&text)?;
-            Some(utf8_percent_encode(&here, PLAIN).to_string())
+            Some(utf8_percent_encode(&here, UNRESERVED).to_string())
         };
         let segments: Vec<_> = path
             .split('/')
@@ -83,13 +86,6 @@ impl Names {
         }
     }
 }
-
-/// What stays as it is in a path.
-const PLAIN: &percent_encoding::AsciiSet = &NON_ALPHANUMERIC
-    .remove(b'-')
-    .remove(b'.')
-    .remove(b'_')
-    .remove(b'~');
 
 /// A request, whether HTTP or a WebSocket carries it.
 #[derive(Debug)]
@@ -309,22 +305,6 @@ fn agree(
         }
         (there, here) => there == here,
     }
-}
-
-/// The parameters of a query, but for the credentials.
-pub(super) fn pairs(query: &str) -> Vec<(String, String)> {
-    let decode = |text: &str| {
-        percent_decode_str(&text.replace('+', " "))
-            .decode_utf8_lossy()
-            .into_owned()
-    };
-    query
-        .split('&')
-        .filter(|pair| !pair.is_empty())
-        .map(|pair| pair.split_once('=').unwrap_or((pair, "")))
-        .map(|(name, value)| (decode(name), decode(value)))
-        .filter(|(name, _)| name != "api_key")
-        .collect()
 }
 
 /// A body as a trace tells it.

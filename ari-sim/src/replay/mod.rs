@@ -17,10 +17,10 @@ pub use self::{
     speed::{InvalidSpeed, Speed},
 };
 use self::{
-    form::{Form, Names, body_of, pairs},
+    form::{Form, Names, body_of},
     plan::{Deed, Plan, Told},
 };
-use crate::trace::{Trace, json};
+use crate::trace::{Trace, json, query::pairs};
 
 /// Steps that a refusal names as those that would come next.
 const NAMED: usize = 3;

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{
     Deserialize,
-    de::{Deserializer, MapAccess, SeqAccess, Visitor},
+    de::{Deserializer, MapAccess, Visitor},
 };
 use serde_json::value::RawValue;
 
@@ -49,33 +49,6 @@ impl<'de: 'a, 'a> Deserialize<'de> for Members<'a> {
         }
 
         deserializer.deserialize_map(Reader).map(Self)
-    }
-}
-
-/// The items of an array.
-struct Items<'a>(Vec<&'a RawValue>);
-
-impl<'de: 'a, 'a> Deserialize<'de> for Items<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Reader;
-
-        impl<'de> Visitor<'de> for Reader {
-            type Value = Vec<&'de RawValue>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an array")
-            }
-
-            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
-                let mut items = Vec::new();
-                while let Some(item) = seq.next_element()? {
-                    items.push(item);
-                }
-                Ok(items)
-            }
-        }
-
-        deserializer.deserialize_seq(Reader).map(Self)
     }
 }
 
@@ -134,7 +107,7 @@ fn write(
             out.push('}');
         }
         Some(b'[') if depth < MAX_DEPTH => {
-            let Ok(Items(items)) = serde_json::from_str(text) else {
+            let Ok(items) = serde_json::from_str::<Vec<&RawValue>>(text) else {
                 return out.push_str(text);
             };
             out.push('[');

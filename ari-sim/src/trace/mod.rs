@@ -1,6 +1,7 @@
 //! Traces: what a client did with an Asterisk, and all that it answered and told.
 
 pub(crate) mod json;
+pub(crate) mod query;
 mod read;
 
 use std::{collections::BTreeMap, error::Error, fmt, path::Path, time::Duration};

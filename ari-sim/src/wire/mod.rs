@@ -38,6 +38,7 @@ mod routes;
 mod text;
 mod user;
 
+pub(crate) use self::request::UNRESERVED;
 pub use self::{
     answer::HttpAnswer,
     frame::{FrameOperation, FrameOutcome, RestResponse},

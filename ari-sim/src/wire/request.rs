@@ -14,8 +14,8 @@ use super::{
     text::{self, Pairs},
 };
 
-/// What stays as it is in a `Location`.
-const LOCATION: &AsciiSet = &NON_ALPHANUMERIC
+/// What stays as it is in a `Location`, or in any other path.
+pub(crate) const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')
     .remove(b'.')
     .remove(b'_')
@@ -214,6 +214,6 @@ fn location(request: &Request, response: &Response) -> Option<String> {
         EntityKind::LiveRecording => ("recordings/live", value.get("name")?),
         _ => return None,
     };
-    let id = utf8_percent_encode(id.as_str()?, LOCATION);
+    let id = utf8_percent_encode(id.as_str()?, UNRESERVED);
     Some(format!("/ari/{folder}/{id}"))
 }

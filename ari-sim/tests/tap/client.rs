@@ -8,7 +8,7 @@ use std::{
 };
 
 use base64::{Engine, engine::general_purpose::STANDARD};
-use futures::StreamExt;
+use futures::{Stream, StreamExt};
 use serde_json::Value;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -110,6 +110,12 @@ pub(crate) async fn next_text(socket: &mut Socket) -> String {
             return text.to_string();
         }
     }
+}
+
+/// Waits until a socket has ended; what still comes by it is passed over.
+pub(crate) async fn ends(socket: &mut (impl Stream<Item = Result<Message, Error>> + Unpin)) {
+    let end = async { while socket.next().await.is_some_and(|message| message.is_ok()) {} };
+    timeout(LIMIT, end).await.unwrap();
 }
 
 /// The events of a socket up to the one of this type.

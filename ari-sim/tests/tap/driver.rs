@@ -8,7 +8,7 @@ use serde_json::Value;
 use tokio::task::JoinHandle;
 use tokio_tungstenite::tungstenite::{Error, Message};
 
-use crate::client::{Answer, Socket, ask_as, next_text, open};
+use crate::client::{Answer, Socket, ask_as, ends, next_text, open};
 
 /// The files of all traces.
 pub(crate) fn traces() -> Vec<PathBuf> {
@@ -222,10 +222,7 @@ impl Driver {
                 let mut closed = self.sockets.remove(name).unwrap();
                 self.opened.retain(|known| known != name);
                 closed.close(None).await.unwrap();
-                while futures::StreamExt::next(&mut closed)
-                    .await
-                    .is_some_and(|message| message.is_ok())
-                {}
+                ends(&mut closed).await;
             }
             (_, Part::End) => {
                 self.opened.retain(|known| known != name);

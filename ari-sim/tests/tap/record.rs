@@ -20,7 +20,7 @@ use tokio_tungstenite::tungstenite::{
     protocol::{CloseFrame, frame::coding::CloseCode},
 };
 
-use crate::client::{LIMIT, Memory, ask, ask_as, events_until, open};
+use crate::client::{LIMIT, Memory, ask, ask_as, ends, events_until, open};
 
 async fn simulated() -> (Simulator, Server) {
     let options = WorldOptions::default().every_sound(Duration::from_millis(20));
@@ -108,7 +108,7 @@ async fn a_call_is_written_down_line_by_line() {
     let unknown = ask(address, "GET", "/ari/channels/in?api_key=demo:secret").await;
     assert_eq!(unknown.status, 404);
     socket.close(None).await.unwrap();
-    while socket.next().await.is_some_and(|message| message.is_ok()) {}
+    ends(&mut socket).await;
     drop(socket);
     recorder.stop().await.unwrap();
 
@@ -231,7 +231,7 @@ async fn sockets_are_told_apart_and_their_ends_are_told() {
     drop(second);
     wait_for(&file, "\"action\":\"drop (TCP closed").await;
     simulator.inject(Fault::DropSockets).unwrap();
-    while first.next().await.is_some_and(|message| message.is_ok()) {}
+    ends(&mut first).await;
     wait_for(&file, "Asterisk dropped the websocket ws").await;
     recorder.stop().await.unwrap();
 
@@ -358,7 +358,8 @@ async fn frames_pass_in_both_directions() {
             b"HTTP/1.1 200 OK\r\nContent-Length: 31\r\n\r\n{\"system\":{\"version\":\"20.1.0\"}}";
         stream.write_all(answer).await.unwrap();
     };
-    let (recorder, ()) = tokio::join!(start, version);
+    let both = async { tokio::join!(start, version) };
+    let (recorder, ()) = timeout(LIMIT, both).await.unwrap();
     let recorder = recorder.unwrap();
     let serve = async {
         let (stream, _) = timeout(LIMIT, listener.accept()).await.unwrap().unwrap();
@@ -380,7 +381,7 @@ async fn frames_pass_in_both_directions() {
             reason: "later".into(),
         };
         socket.close(Some(bye)).await.unwrap();
-        while socket.next().await.is_some_and(|message| message.is_ok()) {}
+        ends(&mut socket).await;
     };
     let client = async {
         let mut socket = open(recorder.address(), "app=one").await.unwrap();
@@ -408,9 +409,10 @@ async fn frames_pass_in_both_directions() {
             panic!("there is no close frame");
         };
         assert_eq!((bye.code, &*bye.reason), (CloseCode::Restart, "later"));
-        while socket.next().await.is_some_and(|message| message.is_ok()) {}
+        ends(&mut socket).await;
     };
-    tokio::join!(serve, client);
+    let both = async { tokio::join!(serve, client) };
+    timeout(LIMIT, both).await.unwrap();
     recorder.stop().await.unwrap();
     let lines = file.lines();
     assert_eq!(lines[0]["asterisk"], "20.1.0");
