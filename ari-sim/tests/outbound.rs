@@ -7,7 +7,7 @@
 
 use std::time::Duration;
 
-use ari_sim::{CallScript, Outbound, Simulator, WorldOptions};
+use ari_sim::{CallScript, Fault, Outbound, Simulator, WorldOptions};
 use futures::{SinkExt, StreamExt};
 use serde_json::{Value, json};
 use tokio::{
@@ -195,6 +195,26 @@ async fn a_call_has_a_socket_of_its_own() {
     });
     assert_eq!(end.await.unwrap(), CloseCode::Normal);
     assert!(!simulator.with_world(|world, _| world.is_connected(&application)));
+    drop(dialed);
+}
+
+#[tokio::test]
+async fn a_socket_that_is_being_opened_is_not_dropped() {
+    let (listener, uri) = server().await;
+    let simulator = simulator();
+    let outbound = Outbound::per_call(uri, ["solo"]).connect_timeout(LIMIT);
+    let dialed = simulator.dial(outbound).unwrap();
+    simulator.place_call(CallScript::new("solo"));
+    timeout(LIMIT, async {
+        while simulator.websocket_count() == 0 {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await
+    .unwrap();
+    simulator.inject(Fault::DropSockets).unwrap();
+    let (mut socket, _) = accept(&listener).await;
+    next_of(&mut socket, "StasisStart").await;
     drop(dialed);
 }
 

@@ -276,7 +276,8 @@ async fn for_call(
     };
     let (events, queue) = mpsc::channel(runtime.limits.socket_queue);
     let weak = events.downgrade();
-    let sink = SocketSink::waiting(events, closed.clone());
+    // There is nothing yet that could be cut.
+    let sink = SocketSink::waiting(events, closed.child_token());
     let all = target.outbound.subscribe_all;
     runtime.seat_call(session, Sink::Socket(sink), &application, all);
     let mut line = Line {
