@@ -11,7 +11,7 @@ pub mod world;
 
 pub use self::{
     faults::{Fault, FaultError, FaultId, FaultKind, FaultRule, FaultScope, FaultStatus},
-    http::{MemoryServer, Server},
+    http::{MemoryListener, MemoryServer, Server},
     record::{InvalidUpstream, RecordError, Recorder, RecorderBuilder},
     replay::{
         InvalidSpeed, Replay, ReplayAnswer, ReplayOutput, ReplayServer, ReplaySocket, ReplayTicket,

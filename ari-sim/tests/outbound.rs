@@ -147,6 +147,50 @@ async fn a_persistent_socket_registers_asks_and_comes_back() {
 }
 
 #[tokio::test]
+async fn a_socket_that_is_opened_again_hears_of_all_its_applications_by_name() {
+    let (listener, uri) = server().await;
+    let simulator = simulator();
+    let _dialed = simulator
+        .dial(Outbound::persistent(uri, ["two", "one"]))
+        .unwrap();
+    let (mut socket, _) = accept(&listener).await;
+    for application in ["two", "one"] {
+        let event = next(&mut socket).await;
+        assert_eq!(event["type"], "ApplicationRegistered");
+        assert_eq!(event["application"], application);
+    }
+    // Who has taken one over changes nothing about what is configured.
+    let _thief = simulator.connect("one").unwrap();
+    assert_eq!(next(&mut socket).await["type"], "ApplicationReplaced");
+    drop(socket);
+    let (mut socket, _) = accept(&listener).await;
+    for application in ["one", "two"] {
+        let event = next(&mut socket).await;
+        assert_eq!(event["type"], "ApplicationRegistered");
+        assert_eq!(event["application"], application);
+    }
+    // Answers are always in the name of the first one.
+    let answer = ask(&mut socket, "GET", "asterisk/info").await;
+    assert_eq!(answer["application"], "two");
+}
+
+#[tokio::test(start_paused = true)]
+async fn sockets_through_memory_are_opened_in_virtual_time() {
+    let simulator = simulator();
+    let outbound = Outbound::persistent("ws://nowhere/ari", ["one"]);
+    let (dialed, mut listener) = simulator.dial_in_memory(outbound).unwrap();
+    for _ in 0..2 {
+        let pipe = timeout(LIMIT, listener.accept()).await.unwrap().unwrap();
+        let mut socket = tokio_tungstenite::accept_async(pipe).await.unwrap();
+        let message = timeout(LIMIT, socket.next()).await.unwrap().unwrap();
+        let event: Value = serde_json::from_str(message.unwrap().to_text().unwrap()).unwrap();
+        assert_eq!(event["type"], "ApplicationRegistered");
+    }
+    drop(dialed);
+    while timeout(LIMIT, listener.accept()).await.unwrap().is_some() {}
+}
+
+#[tokio::test]
 async fn events_wait_for_a_socket_that_is_lost() {
     let (listener, uri) = server().await;
     let simulator = simulator();

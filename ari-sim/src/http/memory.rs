@@ -29,6 +29,37 @@ const ROOM: usize = 64 * 1024;
 /// Connections that wait to be accepted.
 const BACKLOG: usize = 1_024;
 
+/// The connections that a [`Simulator`](crate::Simulator) opens to the server of an application, as pipes in
+/// memory, so that a test runs in virtual time. When it is dropped they are refused.
+#[derive(Debug)]
+pub struct MemoryListener {
+    pipes: mpsc::Receiver<DuplexStream>,
+}
+
+impl MemoryListener {
+    /// Makes one, and what opens connections to it.
+    pub(crate) fn new() -> (Self, mpsc::Sender<DuplexStream>) {
+        let (sender, pipes) = mpsc::channel(BACKLOG);
+        (Self { pipes }, sender)
+    }
+
+    /// Waits for the next connection; `None`: there will be none.
+    ///
+    /// # Cancel safety
+    /// No connection is lost when the future is dropped.
+    pub async fn accept(&mut self) -> Option<DuplexStream> {
+        self.pipes.recv().await
+    }
+}
+
+/// Opens a pipe.
+pub(crate) fn open(to: &mpsc::Sender<DuplexStream>) -> io::Result<DuplexStream> {
+    let (near, far) = duplex(ROOM);
+    let refused = |_| io::Error::from(io::ErrorKind::ConnectionRefused);
+    to.try_send(far).map_err(refused)?;
+    Ok(near)
+}
+
 type Pipe = CutStream<DuplexStream>;
 
 /// A server of a [`Simulator`](crate::Simulator) whose connections are pipes in memory, so that a test

@@ -17,7 +17,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use self::listener::{Connection, CutListener};
-pub use self::memory::MemoryServer;
+pub use self::memory::{MemoryListener, MemoryServer};
 use crate::simulator::Runtime;
 
 /// A server of a [`Simulator`](crate::Simulator). Dropping it stops it: it refuses connections, and

@@ -11,6 +11,7 @@ use bytes::Bytes;
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
 use tokio::{
+    io::DuplexStream,
     net::TcpStream,
     sync::mpsc,
     time::{sleep, timeout},
@@ -25,7 +26,8 @@ use tokio_tungstenite::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    listener::CutStream,
+    listener::{CutStream, Wire},
+    memory,
     socket::{self, SessionGuard},
 };
 use crate::{
@@ -43,12 +45,18 @@ pub(crate) struct Target {
     host: String,
     port: u16,
     path: String,
+    /// Where pipes in memory go instead of connections over TCP.
+    pipes: Option<mpsc::Sender<DuplexStream>>,
     /// Credentials for the requests that come over the socket.
     user: (String, String),
 }
 
 impl Target {
-    pub(crate) fn new(runtime: &Runtime, outbound: Outbound) -> io::Result<Self> {
+    pub(crate) fn new(
+        runtime: &Runtime,
+        outbound: Outbound,
+        pipes: Option<mpsc::Sender<DuplexStream>>,
+    ) -> io::Result<Self> {
         let invalid = |text: String| io::Error::new(io::ErrorKind::InvalidInput, text);
         // No error shows the URI before it is known to hold no password.
         let uri: Uri = outbound
@@ -81,6 +89,7 @@ impl Target {
             host: host.trim_matches(['[', ']']).to_owned(),
             port: uri.port_u16().unwrap_or(80),
             path: path.to_owned(),
+            pipes,
             user,
             outbound,
         })
@@ -96,8 +105,20 @@ impl Target {
     async fn connect(&self, runtime: &Runtime) -> io::Result<Connected> {
         // The sender lives as long as the simulator, which stops this.
         let _ = runtime.reach().wait_for(|reach| *reach == Reach::Up).await;
+        if let Some(pipes) = &self.pipes {
+            return self.open(runtime, memory::open(pipes)?).await;
+        }
         let stream = TcpStream::connect((self.host.as_str(), self.port)).await?;
         stream.set_nodelay(true)?;
+        self.open(runtime, stream).await
+    }
+
+    /// Opens the socket over a connection.
+    async fn open<S: Wire + Send + 'static>(
+        &self,
+        runtime: &Runtime,
+        stream: S,
+    ) -> io::Result<Connected> {
         let guard = runtime.links.add(runtime.stopped.child_token());
         let link = Arc::clone(guard.link());
         link.carries_events();
@@ -174,8 +195,9 @@ impl Line {
             return false;
         }
         if std::mem::replace(&mut self.connected_before, true) {
+            let applications = self.guard.applications();
             self.runtime
-                .with_world(|world, _| world.registered_again(session));
+                .with_world(|world, _| world.registered_again(session, applications));
         } else {
             self.runtime
                 .with_world(|world, now| world.per_call_connected(now, session));

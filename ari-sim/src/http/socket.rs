@@ -71,6 +71,11 @@ impl SessionGuard {
         self.session
     }
 
+    /// The applications that the socket was opened for.
+    pub(crate) fn applications(&self) -> &[String] {
+        self.handshake.applications()
+    }
+
     /// Reads a request, does it, and gives the frame of its answer; `None`: there is none.
     fn request(&self, frame: &[u8], link: &Arc<Link>) -> BoxFuture<'static, Option<Bytes>> {
         let runtime = Arc::clone(&self.runtime);

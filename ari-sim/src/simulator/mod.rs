@@ -30,7 +30,7 @@ pub(crate) use self::{
 };
 use crate::{
     faults::{FaultBook, FaultError, FaultId, FaultRule, FaultStatus},
-    http::{self, MemoryServer, Server},
+    http::{self, MemoryListener, MemoryServer, Server},
     wire::{AriConfig, User},
     world::{CallRecord, CallScript, CallTotals, SimTime, World, WorldOptions},
 };
@@ -252,7 +252,21 @@ impl Simulator {
     /// The URI is none of a WebSocket without TLS or holds credentials, the name of an application is empty
     /// or longer than 73 bytes, or there is no such user of ARI.
     pub fn dial(&self, outbound: Outbound) -> std::io::Result<OutboundSocket> {
-        OutboundSocket::open(self.runtime(), outbound)
+        OutboundSocket::open(self.runtime(), outbound, None)
+    }
+
+    /// Opens sockets as [`dial`](Self::dial) does, through pipes in memory, for tests in virtual time. The host
+    /// of the URI is of no account.
+    ///
+    /// # Errors
+    /// Those of [`dial`](Self::dial).
+    pub fn dial_in_memory(
+        &self,
+        outbound: Outbound,
+    ) -> std::io::Result<(OutboundSocket, MemoryListener)> {
+        let (listener, pipes) = MemoryListener::new();
+        let socket = OutboundSocket::open(self.runtime(), outbound, Some(pipes))?;
+        Ok((socket, listener))
     }
 
     /// Does an operation, as if it came from nobody.

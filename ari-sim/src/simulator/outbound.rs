@@ -6,6 +6,7 @@ use std::{
     time::Duration,
 };
 
+use tokio::{io::DuplexStream, sync::mpsc};
 use tokio_util::sync::CancellationToken;
 
 use super::Runtime;
@@ -127,10 +128,15 @@ enum What {
 }
 
 impl OutboundSocket {
-    pub(crate) fn open(runtime: &Arc<Runtime>, outbound: Outbound) -> io::Result<Self> {
+    /// Opens sockets over TCP, or over these pipes.
+    pub(crate) fn open(
+        runtime: &Arc<Runtime>,
+        outbound: Outbound,
+        pipes: Option<mpsc::Sender<DuplexStream>>,
+    ) -> io::Result<Self> {
         let per_call = outbound.per_call;
         let applications = outbound.applications.clone();
-        let target = Target::new(runtime, outbound)?;
+        let target = Target::new(runtime, outbound, pipes)?;
         let closed = runtime.stopped.child_token();
         let what = if per_call {
             // Held while the world learns of it, so that no call comes in between.

@@ -91,10 +91,13 @@ impl World {
         }
     }
 
-    /// Tells a socket that was opened again that its applications are registered.
-    pub fn registered_again(&mut self, session: SessionId) {
-        for application in self.applications_of(session) {
-            self.tell_session(session, &application, "ApplicationRegistered");
+    /// Tells a socket that was opened again that its applications are registered: all that are configured, by
+    /// name, even those that somebody else has taken over.
+    pub fn registered_again(&mut self, session: SessionId, applications: &[String]) {
+        let mut applications: Vec<_> = applications.iter().collect();
+        applications.sort();
+        for application in applications {
+            self.tell_session(session, application, "ApplicationRegistered");
         }
     }
 
