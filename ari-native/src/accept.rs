@@ -1,10 +1,10 @@
 //! The server's side of the handshake with an Asterisk that opens the WebSocket.
 
-use std::{hint::black_box, net::SocketAddr, sync::Arc};
+use std::{hint::black_box, net::SocketAddr, sync::Arc, time::Duration};
 
 use ari_core::Event;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
-use tokio::{net::TcpStream, sync::OwnedSemaphorePermit};
+use tokio::{sync::OwnedSemaphorePermit, time::Instant};
 use tokio_rustls::TlsAcceptor;
 use tokio_tungstenite::{
     accept_hdr_async_with_config,
@@ -12,15 +12,23 @@ use tokio_tungstenite::{
 };
 
 use crate::{
+    address::Peer,
     connector::BoxIo,
+    desk::Desk,
+    door::Arrival,
+    frame::ANSWER,
+    greeting::greet_over,
     socket::{self, Broken, Frame, Socket},
 };
 
 /// The subprotocol of ARI.
 const PROTOCOL: &str = "ari";
 
-/// Frames that may come before Asterisk says which application it is about.
-const MAX_EARLY: usize = 256;
+/// Longest answer; a frame that is longer costs the connection before.
+const MAX_ANSWER_BYTES: usize = 64 * 1024 * 1024;
+
+/// Bytes that may come before Asterisk says who it is: it keeps what happens while it has no socket.
+const MAX_EARLY_BYTES: usize = 64 * 1024 * 1024;
 
 /// Who may open a WebSocket, and how.
 pub(crate) struct Entrance {
@@ -29,31 +37,29 @@ pub(crate) struct Entrance {
     pub(crate) tls: Option<TlsAcceptor>,
 }
 
-/// A socket whose other end has said who it is; nothing that came before is lost.
-pub(crate) struct Registered {
-    pub(crate) socket: Socket,
-    /// The first application of the socket.
+/// A socket whose other end has said who it is.
+pub(crate) struct Introduced {
+    /// The application in whose name requests are answered: the first one of the socket.
     pub(crate) application: Arc<str>,
-    pub(crate) asterisk_id: Option<Arc<str>>,
+    pub(crate) arrival: Arrival,
+    /// Where requests have waited so far that go over the socket.
+    pub(crate) desk: Arc<Desk>,
 }
 
 impl Entrance {
-    /// Takes a connection up to the event that says which application it is about.
+    /// Takes a connection up to the open WebSocket.
     ///
     /// # Errors
-    /// Why it is none, for the log.
+    /// Why there is none, for the log.
     pub(crate) async fn admit(
         &self,
-        stream: TcpStream,
+        io: BoxIo,
         permit: OwnedSemaphorePermit,
-    ) -> Result<Registered, String> {
-        stream
-            .set_nodelay(true)
-            .map_err(|error| error.to_string())?;
+    ) -> Result<Socket, String> {
         let io: BoxIo = match &self.tls {
-            None => Box::new(stream),
+            None => io,
             Some(tls) => {
-                let stream = tls.accept(stream).await;
+                let stream = tls.accept(io).await;
                 Box::new(stream.map_err(|error| format!("no TLS connection: {error}"))?)
             }
         };
@@ -62,7 +68,7 @@ impl Entrance {
         let stream = accept_hdr_async_with_config(io, check, Some(socket::config()))
             .await
             .map_err(|error| error.to_string())?;
-        registered(Socket::accepted(stream, permit)).await
+        Ok(Socket::accepted(stream, permit))
     }
 
     #[expect(clippy::result_large_err, reason = "the WebSocket library wants it so")]
@@ -125,42 +131,66 @@ fn refusal(status: StatusCode) -> ErrorResponse {
     refusal
 }
 
-/// Reads up to the event that says which application the socket is about.
-async fn registered(mut socket: Socket) -> Result<Registered, String> {
-    let mut early = Vec::new();
-    loop {
-        let frame = socket.next().await.map_err(|Broken(reason)| reason)?;
-        let said = match &frame {
-            Frame::Text(text) => who(text.clone()),
-            Frame::Binary(_) | Frame::Alive => None,
-        };
+/// Asks who is at the other end of a socket; nothing that comes before the answer is lost.
+///
+/// It is the answer that tells the application. Asterisk does not say of every one that it is registered, and
+/// not always in the same order, but answers in the name of the first one of `apps` in `ari.conf`.
+///
+/// # Errors
+/// Why nobody knows, for the log.
+pub(crate) async fn introduced(
+    socket: Socket,
+    peer: &Peer,
+    limit: Duration,
+    deadline: Instant,
+) -> Result<Introduced, (Socket, String)> {
+    let desk = Desk::new(MAX_ANSWER_BYTES);
+    let mut socket = socket.with_requests(Some(desk.open()));
+    let (mut early, mut bytes, mut application) = (Vec::new(), 0, None);
+    let keep = |frame: Frame| {
+        match &frame {
+            Frame::Text(text) => {
+                if let Ok(event) = Event::parse(text.clone())
+                    && event.kind() == ANSWER
+                {
+                    application = event.application().map(Arc::from);
+                    desk.answer(event.raw());
+                    return Ok(());
+                }
+                bytes += size_of::<Frame>() + text.len();
+            }
+            Frame::Binary(length) => bytes += size_of::<Frame>() + length,
+            Frame::Alive => return Ok(()),
+        }
         early.push(frame);
-        if let Some((application, asterisk_id)) = said {
-            socket.unread(early);
-            return Ok(Registered {
+        if bytes > MAX_EARLY_BYTES {
+            return Err(Broken::new("too much came before the first answer"));
+        }
+        Ok(())
+    };
+    let greeting = greet_over(&mut socket, &desk, peer, limit, deadline, keep).await;
+    let named = application.filter(|name: &Arc<str>| !name.is_empty());
+    match (greeting, named) {
+        (Ok(greeting), Some(application)) => Ok(Introduced {
+            application,
+            arrival: Arrival {
                 socket,
-                application,
-                asterisk_id,
-            });
+                greeting,
+                early,
+            },
+            desk,
+        }),
+        (Ok(_), None) => {
+            let reason = "its answer does not say for which application it is";
+            Err((socket, reason.to_owned()))
         }
-        if early.len() > MAX_EARLY {
-            return Err("it does not say which application it is about".to_owned());
-        }
+        (Err(trouble), _) => Err((socket, trouble.reason)),
     }
-}
-
-fn who(text: bytes::Bytes) -> Option<(Arc<str>, Option<Arc<str>>)> {
-    let event = Event::parse(text).ok()?;
-    if event.kind() != "ApplicationRegistered" {
-        return None;
-    }
-    let application = event.application().filter(|name| !name.is_empty())?;
-    Some((application.into(), event.asterisk_id().map(Arc::from)))
 }
 
 /// The other end, for the log.
-pub(crate) fn peer(address: SocketAddr, tls: bool) -> crate::address::Peer {
-    crate::address::Peer {
+pub(crate) fn peer(address: SocketAddr, tls: bool) -> Peer {
+    Peer {
         host: address.ip().to_string(),
         port: address.port(),
         tls,

@@ -10,7 +10,12 @@ use tokio::{sync::Notify, time::timeout};
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
-use crate::{address::Peer, connector::Dialer, socket::Socket};
+use crate::{
+    address::Peer,
+    connector::Dialer,
+    greeting::Greeting,
+    socket::{Frame, Socket},
+};
 
 /// How long the socket of a call may be gone: Asterisk tries four times within as many seconds unless it is
 /// told otherwise.
@@ -32,14 +37,33 @@ pub(crate) struct SocketPlan {
     pub(crate) authorization: HeaderValue,
 }
 
+/// A socket that Asterisk opened, once it has said who it is.
+#[derive(Debug)]
+pub(crate) struct Arrival {
+    pub(crate) socket: Socket,
+    pub(crate) greeting: Greeting,
+    /// What came before it said so.
+    pub(crate) early: Vec<Frame>,
+}
+
 /// The place where a socket waits that Asterisk opened, until the client takes it.
 #[derive(Debug)]
 pub(crate) struct Doorway {
-    arrived: Mutex<Option<Socket>>,
+    arrived: Mutex<Arrived>,
     knock: Notify,
     /// No more will come.
     listening: CancellationToken,
-    is_call: bool,
+    /// It is for one call.
+    pub(crate) is_call: bool,
+}
+
+#[derive(Debug, Default)]
+enum Arrived {
+    #[default]
+    Nobody,
+    Somebody(Box<Arrival>),
+    /// Nobody will take a socket any more.
+    Shut,
 }
 
 impl Doorway {
@@ -52,15 +76,22 @@ impl Doorway {
         }
     }
 
-    fn arrived(&self) -> MutexGuard<'_, Option<Socket>> {
+    fn arrived(&self) -> MutexGuard<'_, Arrived> {
         self.arrived.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Lets a socket in; the newest is the one that Asterisk uses.
-    pub(crate) fn put(&self, socket: Socket) {
-        let before = self.arrived().replace(socket);
-        drop(before);
-        self.knock.notify_one();
+    pub(crate) fn put(&self, arrival: Arrival) {
+        let mut arrived = self.arrived();
+        if !matches!(*arrived, Arrived::Shut) {
+            *arrived = Arrived::Somebody(Box::new(arrival));
+            self.knock.notify_one();
+        }
+    }
+
+    /// Lets no more in: Asterisk finds out at once, and opens another one for somebody else.
+    pub(crate) fn shut(&self) {
+        *self.arrived() = Arrived::Shut;
     }
 
     /// Waits until there is a socket.
@@ -68,7 +99,7 @@ impl Doorway {
     /// # Cancel safety
     /// Nothing is lost when the future is dropped.
     pub(crate) async fn knocked(&self) {
-        while self.arrived().is_none() {
+        while !matches!(*self.arrived(), Arrived::Somebody(_)) {
             self.knock.notified().await;
         }
     }
@@ -77,13 +108,21 @@ impl Doorway {
     ///
     /// # Cancel safety
     /// Nothing is lost when the future is dropped.
-    pub(crate) async fn next(&self) -> Option<Socket> {
+    pub(crate) async fn next(&self) -> Option<Arrival> {
         let knocked = self.listening.run_until_cancelled(self.knocked());
         if self.is_call {
             timeout(CALL_RETURNS_WITHIN, knocked).await.ok().flatten()?;
         } else {
             knocked.await?;
         }
-        self.arrived().take()
+        let mut arrived = self.arrived();
+        match std::mem::take(&mut *arrived) {
+            Arrived::Somebody(arrival) => Some(*arrival),
+            Arrived::Nobody => None,
+            Arrived::Shut => {
+                *arrived = Arrived::Shut;
+                None
+            }
+        }
     }
 }

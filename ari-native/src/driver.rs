@@ -81,7 +81,7 @@ impl Phase {
                 biased;
                 frame = socket.next() => frame.map_or_else(Step::Broken, Step::Frame),
                 () = link.superseded() => {
-                    Step::Broken(Broken("Asterisk has opened another one".to_owned()))
+                    Step::Broken(Broken::new("Asterisk has opened another one"))
                 }
             },
             Self::Trying(attempt) => match attempt.await {
@@ -169,7 +169,12 @@ impl Driver<'_> {
                 self.session.handle_heard(now());
                 take_in(self.link, frame);
             }
-            Step::Broken(Broken(reason)) => {
+            // Asterisk says goodbye to a call that is over.
+            Step::Broken(Broken { is_goodbye, .. }) if is_goodbye && self.link.is_of_call() => {
+                tracing::info!(asterisk = %self.link.peer(), "the call is over");
+                self.link.abandon();
+            }
+            Step::Broken(Broken { reason, .. }) => {
                 self.reason = Some(reason);
                 self.session.handle_broken(now());
             }
@@ -195,8 +200,9 @@ impl Driver<'_> {
         match self.link.turn() {
             None => {}
             Some(Turn::TakeBack) => self.session.handle_replaced(now()),
-            // Requests go on over the socket as long as it lasts.
-            Some(Turn::Retire) if self.link.desk.is_some() => {}
+            // Requests go on over the socket as long as it lasts. One that Asterisk opened it opens again, and
+            // says anew which applications it is for.
+            Some(Turn::Retire) if self.link.desk.is_some() && !self.link.is_socket_only() => {}
             Some(Turn::Retire) => self.retire(),
         }
     }
@@ -235,8 +241,11 @@ fn deliver(link: &Link, text: Bytes) {
             }
             link.memory().after(&event);
             link.events.deliver(&event);
-            if event.kind() == "ApplicationReplaced" {
-                link.replaced(event.application());
+            match event.kind() {
+                "ApplicationReplaced" => link.replaced(event.application()),
+                "ApplicationRegistered" => link.registered(event.application()),
+                "ApplicationUnregistered" => link.unregistered(event.application()),
+                _ => {}
             }
         }
         Err(error) => {

@@ -1,6 +1,6 @@
 //! The first question to Asterisk, which finds most of what can be wrong.
 
-use std::{sync::Arc, time::Duration};
+use std::{pin::pin, sync::Arc, time::Duration};
 
 use ari_core::{HttpRequest, Request, registry, sample};
 use serde_json::Value;
@@ -8,10 +8,12 @@ use tokio::time::Instant;
 
 use crate::{
     address::Peer,
+    desk::Desk,
     error::{Failure, Trouble},
     exchange::Answer,
     frame::ANSWER,
     link::Link,
+    socket::{Broken, Frame, Socket},
 };
 
 /// Who answered.
@@ -23,8 +25,8 @@ pub(crate) struct Greeting {
     pub(crate) version: Option<String>,
 }
 
-/// Asks who is there. It does not wait for a connection that calls have taken: they may be waiting for
-/// what this is to restore.
+/// Asks over HTTP who is there. It does not wait for a connection that calls have taken: they may be waiting
+/// for what this is to restore.
 ///
 /// # Cancel safety
 /// Nothing is kept when the future is dropped.
@@ -33,27 +35,60 @@ pub(crate) async fn greet(
     limit: Duration,
     deadline: Instant,
 ) -> Result<Greeting, Trouble> {
-    let request = question()
-        .ok_or_else(|| Trouble::lasting("GET /asterisk/info is missing from ari-core"))?;
     let peer = link.peer();
-    match link.exchange(&request, true, deadline).await {
+    match link.exchange(&question()?, true, deadline).await {
         Ok(answer) => read(peer, &answer),
-        Err(Failure::TimedOut) if link.desk.is_some() => Err(Trouble::passing(format!(
-            "no answer over the WebSocket of {peer} within {limit:?}: does this Asterisk have REST over WebSocket \
-             (20.14, 21.9, 22.4, 23 and later), and does the application's event filter let {ANSWER} pass?"
-        ))),
         Err(failure) => Err(Trouble::failure(peer, failure, limit)),
     }
 }
 
-fn question() -> Option<HttpRequest> {
+/// Asks over the WebSocket who is there; what comes meanwhile, answers too, is handed on.
+///
+/// # Cancel safety
+/// Nothing is kept when the future is dropped.
+pub(crate) async fn greet_over(
+    socket: &mut Socket,
+    desk: &Desk,
+    peer: &Peer,
+    limit: Duration,
+    deadline: Instant,
+    mut take: impl FnMut(Frame) -> Result<(), Broken>,
+) -> Result<Greeting, Trouble> {
+    let question = question()?;
+    let mut answer = pin!(desk.exchange(&question, true, deadline));
+    loop {
+        tokio::select! {
+            biased;
+            answer = &mut answer => return match answer {
+                Ok(answer) => read(peer, &answer),
+                Err(Failure::TimedOut) => Err(Trouble::passing(format!(
+                    "no answer over the WebSocket of {peer} within {limit:?}: does this Asterisk have REST over \
+                     WebSocket (20.14, 21.9, 22.4, 23 and later), and does the application's event filter let \
+                     {ANSWER} pass?"
+                ))),
+                Err(failure) => Err(Trouble::failure(peer, failure, limit)),
+            },
+            frame = socket.next() => {
+                if let Err(Broken { reason, .. }) = frame.and_then(&mut take) {
+                    let reason = format!("the WebSocket of Asterisk at {peer} was lost at once: {reason}");
+                    return Err(Trouble::passing(reason));
+                }
+            }
+        }
+    }
+}
+
+fn question() -> Result<HttpRequest, Trouble> {
     let path = "/asterisk/info";
     let operation = registry::OPERATIONS
         .iter()
-        .find(|operation| operation.path == path)?;
-    Request::new(operation, ari_core::Metadata::default())
-        .to_http()
-        .ok()
+        .find(|operation| operation.path == path);
+    let request = operation.and_then(|operation| {
+        Request::new(operation, ari_core::Metadata::default())
+            .to_http()
+            .ok()
+    });
+    request.ok_or_else(|| Trouble::lasting("GET /asterisk/info is missing from ari-core"))
 }
 
 fn read(peer: &Peer, answer: &Answer) -> Result<Greeting, Trouble> {

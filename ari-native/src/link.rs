@@ -3,7 +3,6 @@
 use std::{
     future::pending,
     ops::Deref,
-    pin::pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -14,6 +13,7 @@ use ari_core::{
 };
 use tokio::{
     sync::watch,
+    task::consume_budget,
     time::{Instant, timeout, timeout_at},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -22,17 +22,17 @@ use url::Url;
 use crate::{
     address::Peer,
     desk::Desk,
-    door::{Door, Doorway, SocketPlan},
+    door::{Arrival, Door, Doorway, SocketPlan},
     driver::take_in,
     error::{Failure, NotSent, Trouble},
     exchange::{Answer as HttpAnswer, Http},
     frame::guard_filter,
-    greeting::{Greeting, greet},
+    greeting::{Greeting, greet, greet_over},
     meter,
     replaced::{Standing, Turn, WhenReplaced},
     restore::Memory,
     session::{Cause, Keepalive},
-    socket::{Broken, Socket},
+    socket::Socket,
 };
 
 /// How long the tasks may take to end in good order.
@@ -98,11 +98,10 @@ impl Link {
         peer: Peer,
         doorway: Doorway,
         limits: Limits,
-        max_answer: usize,
+        desk: Arc<Desk>,
     ) -> Self {
         let standing = Standing::new(WhenReplaced::Yield, vec![application]);
-        let desk = Some(Desk::new(max_answer));
-        Self::over_socket(standing, peer, desk, Door::Accept(doorway), limits)
+        Self::over_socket(standing, peer, Some(desk), Door::Accept(doorway), limits)
     }
 
     fn over_socket(
@@ -187,7 +186,8 @@ impl Link {
         });
     }
 
-    /// Tries once to connect: asks who is there, and opens the WebSocket; or waits until Asterisk does.
+    /// Tries once to connect: asks who is there, and opens the WebSocket; or waits until Asterisk has opened
+    /// one and said who it is.
     ///
     /// # Cancel safety
     /// Dropping the future drops the connection.
@@ -195,34 +195,46 @@ impl Link {
         let plan = match &self.door {
             Door::Dial(plan) => plan,
             Door::Accept(doorway) => {
-                let Some(socket) = doorway.next().await else {
+                let Some(arrival) = doorway.next().await else {
                     tracing::info!(asterisk = %self.peer, "the connection will not be made again");
                     self.abandon();
                     return pending().await;
                 };
-                return self.first(socket, after(self.limits.connect)).await;
+                return Ok(self.enter(arrival).await);
             }
         };
-        let deadline = after(self.limits.connect);
-        if self.desk.is_some() {
-            let socket = self.open(plan, deadline).await?;
-            return self.first(socket, deadline).await;
-        }
-        let greeting = greet(self, self.limits.connect, deadline).await?;
-        Ok((self.open(plan, deadline).await?, greeting))
+        let (limit, deadline) = (self.limits.connect, after(self.limits.connect));
+        let Some(desk) = &self.desk else {
+            let greeting = greet(self, limit, deadline).await?;
+            return Ok((self.open(plan, deadline).await?, greeting));
+        };
+        let socket = self.open(plan, deadline).await?;
+        let mut socket = socket.with_requests(Some(desk.open()));
+        let hand_on = |frame| {
+            take_in(self, frame);
+            Ok(())
+        };
+        let greeting = greet_over(&mut socket, desk, &self.peer, limit, deadline, hand_on).await?;
+        Ok((socket, greeting))
     }
 
-    /// Begins with a socket over which requests go.
-    pub(crate) async fn first(
-        &self,
-        mut socket: Socket,
-        deadline: Instant,
-    ) -> Result<(Socket, Greeting), Trouble> {
-        if let Some(desk) = &self.desk {
-            socket = socket.with_requests(desk.open());
+    /// Begins with a socket that Asterisk opened.
+    ///
+    /// # Cancel safety
+    /// Dropping the future drops the connection.
+    pub(crate) async fn enter(&self, arrival: Arrival) -> (Socket, Greeting) {
+        let Arrival {
+            socket,
+            greeting,
+            early,
+        } = arrival;
+        for frame in early {
+            take_in(self, frame);
+            // There may be many, and whoever they are for has to keep up.
+            consume_budget().await;
         }
-        let greeting = self.greet_over(&mut socket, deadline).await?;
-        Ok((socket, greeting))
+        let seat = self.desk.as_ref().map(Desk::open);
+        (socket.with_requests(seat), greeting)
     }
 
     /// Waits until Asterisk opens another WebSocket in place of the one that is open.
@@ -233,29 +245,6 @@ impl Link {
         match &self.door {
             Door::Dial(_) => pending().await,
             Door::Accept(doorway) => doorway.knocked().await,
-        }
-    }
-
-    /// Asks who is there over the WebSocket; events that come meanwhile are handed on.
-    async fn greet_over(
-        &self,
-        socket: &mut Socket,
-        deadline: Instant,
-    ) -> Result<Greeting, Trouble> {
-        let mut greeting = pin!(greet(self, self.limits.connect, deadline));
-        loop {
-            tokio::select! {
-                biased;
-                greeting = &mut greeting => return greeting,
-                frame = socket.next() => match frame {
-                    Ok(frame) => take_in(self, frame),
-                    Err(Broken(reason)) => {
-                        let peer = self.peer();
-                        let reason = format!("the WebSocket of Asterisk at {peer} was lost at once: {reason}");
-                        return Err(Trouble::passing(reason));
-                    }
-                },
-            }
         }
     }
 
@@ -363,6 +352,27 @@ impl Link {
     /// Whether only the event socket leads to Asterisk.
     pub(crate) const fn is_socket_only(&self) -> bool {
         self.http.is_none()
+    }
+
+    /// Notes that a socket which Asterisk opened is for this application, too.
+    pub(crate) fn registered(&self, application: Option<&str>) {
+        if let (Door::Accept(_), Some(name)) = (&self.door, application) {
+            let name = self.standing().registered(name);
+            self.memory().join(name);
+        }
+    }
+
+    /// Notes that a socket which Asterisk opened is no longer for this application.
+    pub(crate) fn unregistered(&self, application: Option<&str>) {
+        if let (Door::Accept(_), Some(name)) = (&self.door, application) {
+            self.standing().leave(name);
+            self.memory().leave(name);
+        }
+    }
+
+    /// Whether Asterisk opened the WebSocket for one call.
+    pub(crate) const fn is_of_call(&self) -> bool {
+        matches!(&self.door, Door::Accept(doorway) if doorway.is_call)
     }
 
     /// Whether no application is this client's any more.
@@ -493,6 +503,9 @@ impl Link {
 
     fn stop(&self) {
         self.state.send_replace(ConnectionState::Closed);
+        if let Door::Accept(doorway) = &self.door {
+            doorway.shut();
+        }
         self.closing.cancel();
         if let Some(http) = &self.http {
             http.pool().close();

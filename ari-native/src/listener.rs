@@ -2,7 +2,7 @@
 
 use std::{
     collections::HashMap,
-    fmt,
+    fmt, io,
     net::SocketAddr,
     sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
     time::Duration,
@@ -11,10 +11,10 @@ use std::{
 use ari_core::{Ari, ConnectionState, Error, IncomingCall, Result};
 use futures::StreamExt;
 use tokio::{
-    net::{TcpListener, TcpStream},
+    net::TcpListener,
     sync::{OwnedSemaphorePermit, Semaphore, mpsc},
     task::spawn_blocking,
-    time::{Instant, sleep, timeout},
+    time::{Instant, sleep, timeout, timeout_at},
 };
 use tokio_rustls::TlsAcceptor;
 use tokio_util::{
@@ -23,13 +23,14 @@ use tokio_util::{
 };
 
 use crate::{
-    accept::{Entrance, Registered, peer},
+    accept::{Entrance, Introduced, introduced, peer},
     address::{Credentials, Peer},
     builder,
     client::Client,
+    connector::BoxIo,
+    desk::Desk,
     door::{Door, Doorway},
     driver,
-    error::Trouble,
     link::{Ending, Limits, Link},
     tls::{self, OwnCertificate},
 };
@@ -37,8 +38,8 @@ use crate::{
 /// Connections that wait until the program asks for them.
 const WAITING: usize = 16;
 
-/// Longest answer; a frame that is longer costs the connection before.
-const MAX_ANSWER_BYTES: usize = 64 * 1024 * 1024;
+/// How long a socket is kept that is of no use: Asterisk opens the next one at once.
+const REFUSED_FOR: Duration = Duration::from_secs(1);
 
 /// Pause after an error of the operating system, as when it has no more files.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -115,27 +116,44 @@ impl ListenerBuilder {
     /// # Cancel safety
     /// Dropping the future leaves nothing.
     pub async fn listen(self) -> Result<Listener> {
+        let entrance = self.entrance().await?;
+        let failed = |error: io::Error| Error::Connect {
+            reason: format!("nothing can listen at {}", self.address),
+            source: Some(error.into()),
+        };
+        let listener = TcpListener::bind(self.address).await.map_err(failed)?;
+        let address = listener.local_addr().map_err(failed)?;
+        Ok(self.serve(entrance, listener, address))
+    }
+
+    /// Who may come in.
+    pub(crate) async fn entrance(&self) -> Result<Entrance> {
         let missing = || Error::Connect {
             reason:
                 "there are no credentials: set the user name and password that Asterisk has to give"
                     .into(),
             source: None,
         };
-        let authorization = self.credentials.ok_or_else(missing)?.header()?;
-        let tls = match self.certificate {
+        let credentials = self.credentials.as_ref().ok_or_else(missing)?;
+        let authorization = credentials.header()?;
+        let tls = match &self.certificate {
             None => None,
-            Some(certificate) => Some(acceptor(certificate).await?),
+            Some(certificate) => Some(acceptor(certificate.clone()).await?),
         };
-        let failed = |error: std::io::Error| Error::Connect {
-            reason: format!("nothing can listen at {}", self.address),
-            source: Some(error.into()),
-        };
-        let listener = TcpListener::bind(self.address).await.map_err(failed)?;
-        let address = listener.local_addr().map_err(failed)?;
+        Ok(Entrance { authorization, tls })
+    }
+
+    /// Takes the connections that come in.
+    pub(crate) fn serve(
+        &self,
+        entrance: Entrance,
+        incoming: impl Incoming,
+        address: SocketAddr,
+    ) -> Listener {
         let (sender, accepted) = mpsc::channel(WAITING);
         let connections = self.max_connections.clamp(1, Semaphore::MAX_PERMITS);
         let hub = Arc::new(Hub {
-            entrance: Entrance { authorization, tls },
+            entrance,
             limits: Limits {
                 request: self.request_timeout,
                 connect: self.handshake_timeout,
@@ -147,16 +165,16 @@ impl ListenerBuilder {
             tracker: TaskTracker::new(),
             stop: CancellationToken::new(),
         });
-        let serving = Arc::clone(&hub).serve(listener);
+        let serving = Arc::clone(&hub).serve(incoming);
         let stop = hub.stop.clone();
         hub.tracker
             .spawn(stop.clone().run_until_cancelled_owned(serving));
-        Ok(Listener {
+        Listener {
             address,
             accepted,
             tracker: hub.tracker.clone(),
             stop: stop.drop_guard(),
-        })
+        }
     }
 }
 
@@ -197,11 +215,18 @@ pub struct Listener {
     reason = "there are few of them, and each is taken apart at once"
 )]
 pub enum Accepted {
-    /// An application of an Asterisk (`connection_type=persistent`). When the connection is lost and Asterisk
-    /// makes it again, this client goes on with it.
+    /// The applications of a connection (`connection_type=persistent`). The client is that of the first one of
+    /// `apps` in `ari.conf`; [`for_application`](Ari::for_application) narrows it to another one. When the
+    /// connection is lost and Asterisk makes it again, this client goes on with it.
+    ///
+    /// When another program has taken over the last of its applications, its streams end with
+    /// [`End::Replaced`](ari_core::End::Replaced), and it is closed, as it is when Asterisk has unregistered the
+    /// last one. Asterisk connects again and says what the connection is for now, which gives a new client: what
+    /// Asterisk does when it reads a changed configuration looks the same.
     Application(Ari),
     /// One call (`connection_type=per_call_config`): a client of an application that exists for this call
-    /// only, `<application>:<channel name>`, and the call.
+    /// only, `<application>:<channel name>`, and the call. It is closed when Asterisk closes the connection,
+    /// about 3 s after the end of the call; one that is lost may come back for 5 s.
     Call(Ari, IncomingCall),
 }
 
@@ -244,6 +269,23 @@ impl fmt::Debug for Listener {
     }
 }
 
+/// Where connections come from.
+pub(crate) trait Incoming: Send + 'static {
+    /// Waits for the next one.
+    fn accept(&mut self) -> impl Future<Output = io::Result<(BoxIo, SocketAddr)>> + Send;
+}
+
+impl Incoming for TcpListener {
+    async fn accept(&mut self) -> io::Result<(BoxIo, SocketAddr)> {
+        let (stream, address) = Self::accept(self).await?;
+        // Of no account: whoever is gone already is found out soon.
+        if let Err(error) = stream.set_nodelay(true) {
+            tracing::debug!(%address, %error, "a connection keeps its delay");
+        }
+        Ok((Box::new(stream), address))
+    }
+}
+
 /// An application of an Asterisk.
 type Key = (Arc<str>, Option<Arc<str>>);
 
@@ -259,10 +301,10 @@ struct Hub {
 }
 
 impl Hub {
-    async fn serve(self: Arc<Self>, listener: TcpListener) {
+    async fn serve(self: Arc<Self>, mut incoming: impl Incoming) {
         loop {
-            match listener.accept().await {
-                Ok((stream, address)) => self.take(stream, address),
+            match incoming.accept().await {
+                Ok((io, address)) => self.take(io, address),
                 Err(error) => {
                     tracing::warn!(%error, "a connection cannot be accepted");
                     sleep(PAUSE).await;
@@ -271,14 +313,14 @@ impl Hub {
         }
     }
 
-    fn take(self: &Arc<Self>, stream: TcpStream, address: SocketAddr) {
+    fn take(self: &Arc<Self>, io: BoxIo, address: SocketAddr) {
         let Ok(permit) = Arc::clone(&self.room).try_acquire_owned() else {
             tracing::warn!(%address, "a connection is closed: there are too many");
             return;
         };
         let hub = Arc::clone(self);
         let welcome = async move {
-            if let Err(reason) = hub.welcome(stream, address, permit).await {
+            if let Err(reason) = hub.welcome(io, address, permit).await {
                 tracing::warn!(%address, reason, "a connection that came is of no use");
             }
         };
@@ -288,20 +330,29 @@ impl Hub {
 
     async fn welcome(
         &self,
-        stream: TcpStream,
+        io: BoxIo,
         address: SocketAddr,
         permit: OwnedSemaphorePermit,
     ) -> Result<(), String> {
         let limit = self.limits.connect;
         let deadline = Instant::now() + limit;
-        let admitted = timeout(limit, self.entrance.admit(stream, permit)).await;
-        let late = || format!("it did not say within {limit:?} for which application it is");
-        let Registered {
-            socket,
+        let peer = peer(address, self.entrance.tls.is_some());
+        let admitted = timeout_at(deadline, self.entrance.admit(io, permit)).await;
+        let socket = admitted.map_err(|_| format!("it did not open within {limit:?}"))??;
+        let introduced = match introduced(socket, &peer, limit, deadline).await {
+            Ok(introduced) => introduced,
+            Err((_socket, reason)) => {
+                sleep(REFUSED_FOR).await;
+                return Err(reason);
+            }
+        };
+        let Introduced {
             application,
-            asterisk_id,
-        } = admitted.map_err(|_| late())??;
+            arrival,
+            desk,
+        } = introduced;
         let is_call = is_call(&application);
+        let asterisk_id = arrival.greeting.asterisk_id.clone();
         let key = (Arc::clone(&application), asterisk_id);
         let client = {
             let mut known = self.known();
@@ -309,24 +360,22 @@ impl Hub {
             if let Some(link) = known.get(&key).and_then(Weak::upgrade)
                 && let Door::Accept(doorway) = &link.door
             {
-                doorway.put(socket);
+                doorway.put(arrival);
                 return Ok(());
             }
-            let peer = peer(address, self.entrance.tls.is_some());
-            let client = Client::new(self.link(application, peer, is_call));
+            let client = Client::new(self.link(application, peer, desk, is_call));
             known.insert(key, Arc::downgrade(client.link()));
             client
         };
         let link = Arc::clone(client.link());
         let ari = Ari::new(Arc::new(client));
-        // The call is told before anything is answered.
+        // Before anything is handed on that the call could be in.
         let calls = if is_call {
             Some(ari.calls().await.map_err(|error| error.to_string())?)
         } else {
             None
         };
-        let first = link.first(socket, deadline).await;
-        let (socket, greeting) = first.map_err(|Trouble { reason, .. }| reason)?;
+        let (socket, greeting) = link.enter(arrival).await;
         link.connected(&greeting);
         link.tracker
             .spawn(driver::run(Ending(Arc::clone(&link)), socket));
@@ -337,13 +386,20 @@ impl Hub {
                 Ok(None) | Err(_) => return Err(format!("no call began within {limit:?}")),
             },
         };
-        let gone = |_| "the program does not take it any more".to_owned();
-        self.accepted.send(accepted).await.map_err(gone)
+        // A client that has ended meanwhile is of no use to anybody.
+        let sent = link
+            .closing
+            .run_until_cancelled(self.accepted.send(accepted));
+        match sent.await {
+            Some(Ok(())) => Ok(()),
+            Some(Err(_)) => Err("the program does not take it any more".to_owned()),
+            None => Err("it was over before the program took it".to_owned()),
+        }
     }
 
-    fn link(&self, application: Arc<str>, peer: Peer, is_call: bool) -> Link {
+    fn link(&self, application: Arc<str>, peer: Peer, desk: Arc<Desk>, is_call: bool) -> Link {
         let doorway = Doorway::new(self.stop.clone(), is_call);
-        Link::accepted(application, peer, doorway, self.limits, MAX_ANSWER_BYTES)
+        Link::accepted(application, peer, doorway, self.limits, desk)
     }
 
     fn known(&self) -> MutexGuard<'_, HashMap<Key, Weak<Link>>> {

@@ -4,15 +4,15 @@ use std::{collections::BTreeSet, sync::Arc};
 
 /// What a client does when another program takes its application over, as by connecting with its name.
 ///
-/// Asterisk sends the events to whoever connected last, and tells the one before.
+/// Asterisk sends the events to whoever connected last, and tells the one before. Where Asterisk makes the
+/// connection, there is nothing to set: [`Accepted::Application`](crate::Accepted::Application) says what happens.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum WhenReplaced {
     /// It yields: streams get a [`Gap`](ari_core::Gap) and end with
     /// [`End::Replaced`](ari_core::End::Replaced), and
     /// [`ConnectionState::Replaced`](ari_core::ConnectionState::Replaced) stays. Requests are answered, and
-    /// waits for the end of something go on by asking. Where only a connection that Asterisk opened leads to
-    /// it, they end with that connection.
+    /// waits for the end of something go on by asking.
     ///
     /// With several applications it goes on with the others, and streams get the gap alone.
     #[default]
@@ -63,6 +63,30 @@ impl Standing {
         self.applications().any(|own| own == application)
     }
 
+    /// An application is this client's, or is so again; gives its name.
+    pub(crate) fn registered(&mut self, application: &str) -> Arc<str> {
+        self.yielded.remove(application);
+        let known = self
+            .applications
+            .iter()
+            .find(|known| &***known == application);
+        if let Some(known) = known {
+            return Arc::clone(known);
+        }
+        let name = Arc::from(application);
+        self.applications.push(Arc::clone(&name));
+        name
+    }
+
+    /// An application is this client's no longer.
+    pub(crate) fn leave(&mut self, application: &str) {
+        self.yielded.remove(application);
+        self.applications.retain(|known| &**known != application);
+        if self.applications().next().is_none() {
+            self.turn = Some(Turn::Retire);
+        }
+    }
+
     /// An application was taken over; gives the one that is given up.
     pub(crate) fn replaced(&mut self, application: Option<&str>) -> Option<Arc<str>> {
         let ours = match application {
@@ -104,6 +128,27 @@ mod tests {
         assert_eq!(standing.turn(), None);
         assert_eq!(standing.applications().collect::<Vec<_>>(), ["b"]);
         assert_eq!(standing.replaced(Some("b")), Some("b".into()));
+        assert_eq!(standing.turn(), Some(Turn::Retire));
+        assert_eq!(standing.applications().count(), 0);
+    }
+
+    #[test]
+    fn applications_come_and_go() {
+        let mut standing = Standing::new(WhenReplaced::Yield, vec!["a".into()]);
+        for name in ["b", "a", "b"] {
+            assert_eq!(&*standing.registered(name), name);
+        }
+        assert_eq!(standing.applications().collect::<Vec<_>>(), ["a", "b"]);
+        standing.replaced(Some("a"));
+        standing.registered("a");
+        assert_eq!(standing.replaced(Some("b")), Some("b".into()));
+        assert_eq!(standing.turn(), None);
+        standing.leave("b");
+        standing.leave("c");
+        assert_eq!(standing.replaced(Some("b")), None);
+        assert_eq!(standing.applications().collect::<Vec<_>>(), ["a"]);
+        assert_eq!(standing.turn(), None);
+        standing.leave("a");
         assert_eq!(standing.turn(), Some(Turn::Retire));
         assert_eq!(standing.applications().count(), 0);
     }

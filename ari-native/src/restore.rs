@@ -166,6 +166,11 @@ impl Memory {
         }
     }
 
+    /// Notes an application that is this client's from now on.
+    pub(crate) fn join(&mut self, application: Arc<str>) {
+        self.applications.entry(application).or_default();
+    }
+
     /// Forgets an application that is no longer this client's.
     pub(crate) fn leave(&mut self, application: &str) {
         self.applications.remove(application);

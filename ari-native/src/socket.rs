@@ -1,7 +1,6 @@
 //! The WebSocket: opening it, and taking one frame after another.
 
 use std::{
-    collections::VecDeque,
     fmt,
     future::poll_fn,
     pin::Pin,
@@ -43,8 +42,6 @@ pub(crate) struct Socket {
     flush: bool,
     /// Where requests come from that go over it.
     seat: Option<Seat>,
-    /// What was read before its time.
-    unread: VecDeque<Frame>,
     _open: Open,
     /// Its place among those that Asterisk may open.
     _permit: Option<OwnedSemaphorePermit>,
@@ -63,7 +60,33 @@ pub(crate) enum Frame {
 
 /// Why nothing comes any more.
 #[derive(Debug)]
-pub(crate) struct Broken(pub(crate) String);
+pub(crate) struct Broken {
+    pub(crate) reason: String,
+    /// The other side said goodbye.
+    pub(crate) is_goodbye: bool,
+}
+
+impl Broken {
+    pub(crate) fn new(reason: impl Into<String>) -> Self {
+        Self {
+            reason: reason.into(),
+            is_goodbye: false,
+        }
+    }
+
+    fn goodbye(frame: Option<CloseFrame>) -> Self {
+        let reason = match frame {
+            Some(CloseFrame { code, reason }) => {
+                format!("Asterisk closed it with code {code}: {reason}")
+            }
+            None => "Asterisk closed it".to_owned(),
+        };
+        Self {
+            reason,
+            is_goodbye: true,
+        }
+    }
+}
 
 impl Socket {
     /// Opens the WebSocket.
@@ -103,20 +126,14 @@ impl Socket {
             ping: false,
             flush: false,
             seat: None,
-            unread: VecDeque::new(),
             _open: Open::websocket(),
             _permit: permit,
         }
     }
 
-    /// Has these frames come again, before all others.
-    pub(crate) fn unread(&mut self, frames: Vec<Frame>) {
-        self.unread.extend(frames);
-    }
-
-    /// The same with requests that go over it.
-    pub(crate) fn with_requests(mut self, seat: Seat) -> Self {
-        self.seat = Some(seat);
+    /// The same with the requests of this seat.
+    pub(crate) fn with_requests(mut self, seat: Option<Seat>) -> Self {
+        self.seat = seat;
         self
     }
 
@@ -134,7 +151,7 @@ impl Socket {
     }
 
     fn poll(&mut self, context: &mut Context<'_>) -> Poll<Result<Frame, Broken>> {
-        let broken = |error: WsError| Broken(error.to_string());
+        let broken = |error: WsError| Broken::new(error.to_string());
         // A socket that takes nothing is read all the same: the deadline of the ping decides about it.
         if self.ping
             && Pin::new(&mut *self.stream)
@@ -168,21 +185,15 @@ impl Socket {
         {
             self.flush = false;
         }
-        if let Some(frame) = self.unread.pop_front() {
-            return Poll::Ready(Ok(frame));
-        }
         let Some(message) = ready!(Pin::new(&mut *self.stream).poll_next(context)) else {
-            return Poll::Ready(Err(Broken("it was closed".into())));
+            return Poll::Ready(Err(Broken::new("it was closed")));
         };
         Poll::Ready(match message.map_err(broken)? {
             // The text is a part of the read buffer, which an event that somebody keeps must not keep.
             Message::Text(text) => Ok(Frame::Text(Bytes::copy_from_slice(text.as_bytes()))),
             Message::Binary(bytes) => Ok(Frame::Binary(bytes.len())),
             Message::Ping(_) | Message::Pong(_) | Message::Frame(_) => Ok(Frame::Alive),
-            Message::Close(Some(CloseFrame { code, reason })) => Err(Broken(format!(
-                "Asterisk closed it with code {code}: {reason}"
-            ))),
-            Message::Close(None) => Err(Broken("Asterisk closed it".into())),
+            Message::Close(frame) => Err(Broken::goodbye(frame)),
         })
     }
 

@@ -6,7 +6,11 @@ use ari_core::{Ari, ConnectionState, End, Error, Events, StreamItem};
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use futures::{SinkExt, StreamExt};
 use serde_json::{Value, json};
-use tokio::{io::AsyncReadExt, net::TcpStream, time::timeout};
+use tokio::{
+    io::{AsyncRead, AsyncReadExt, AsyncWrite},
+    net::TcpStream,
+    time::{Instant, timeout},
+};
 use tokio_tungstenite::{
     WebSocketStream, client_async,
     tungstenite::{self, Message, client::IntoClientRequest},
@@ -18,69 +22,95 @@ use crate::{Accepted, Listener, ListenerBuilder, listen};
 const PATIENCE: Duration = Duration::from_secs(10);
 const ID: &str = "02:00:00:00:00:01";
 
-fn builder() -> ListenerBuilder {
+pub(super) fn builder() -> ListenerBuilder {
     listen(SocketAddr::from(([127, 0, 0, 1], 0))).credentials("user", "secret")
 }
 
-async fn within<T>(what: impl Future<Output = T>) -> T {
+pub(super) async fn within<T>(what: impl Future<Output = T>) -> T {
     timeout(PATIENCE, what).await.expect("it takes too long")
 }
 
 /// An Asterisk that has connected.
-struct Asterisk(WebSocketStream<TcpStream>);
+pub(super) struct Asterisk<S = TcpStream> {
+    socket: WebSocketStream<S>,
+    /// In whose name it answers.
+    application: String,
+}
 
 impl Asterisk {
+    async fn connect(address: SocketAddr, application: &str) -> Self {
+        let stream = TcpStream::connect(address).await.unwrap();
+        Self::over(stream, application).await
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Asterisk<S> {
     async fn handshake(
-        address: SocketAddr,
+        stream: S,
         headers: &[(&'static str, String)],
     ) -> Result<Self, tungstenite::Error> {
-        let mut request = format!("ws://{address}/ari").into_client_request().unwrap();
+        let mut request = "ws://program/ari".into_client_request().unwrap();
         for (name, value) in headers {
             request.headers_mut().insert(*name, value.parse().unwrap());
         }
-        let stream = TcpStream::connect(address).await.unwrap();
         let (socket, answer) = client_async(request, stream).await?;
         assert_eq!(answer.headers()["sec-websocket-protocol"], "ari");
-        Ok(Self(socket))
+        let application = String::new();
+        Ok(Self {
+            socket,
+            application,
+        })
     }
 
-    async fn connect(address: SocketAddr, application: &str) -> Self {
+    /// Opens the WebSocket over a connection.
+    pub(super) async fn over(stream: S, application: &str) -> Self {
         let authorization = format!("Basic {}", BASE64_STANDARD.encode("user:secret"));
         let headers = [
             ("authorization", authorization),
             ("sec-websocket-protocol", "chat, ari".to_owned()),
         ];
-        let mut asterisk = Self::handshake(address, &headers).await.unwrap();
+        let mut asterisk = Self::handshake(stream, &headers).await.unwrap();
+        application.clone_into(&mut asterisk.application);
         asterisk
             .tell(application, "ApplicationRegistered", json!({}))
             .await;
         asterisk
     }
 
-    async fn tell(&mut self, application: &str, kind: &str, more: Value) {
+    pub(super) async fn tell(&mut self, application: &str, kind: &str, more: Value) {
         let mut event = json!({"type": kind, "application": application, "asterisk_id": ID});
         let members = event.as_object_mut().unwrap();
         members.extend(more.as_object().unwrap().clone());
-        self.0.send(Message::text(event.to_string())).await.unwrap();
+        let message = Message::text(event.to_string());
+        self.socket.send(message).await.unwrap();
     }
 
-    async fn serve(&mut self, status: u16, body: &str) -> String {
-        let message = within(self.0.next()).await.unwrap().unwrap();
+    pub(super) async fn serve(&mut self, status: u16, body: &str) -> String {
+        let message = within(self.socket.next()).await.unwrap().unwrap();
         let asked: Value = serde_json::from_str(message.to_text().unwrap()).unwrap();
         let answer = json!({
             "type": "RESTResponse",
             "transaction_id": asked["transaction_id"],
             "status_code": status,
             "message_body": body,
+            "application": self.application,
         });
-        self.0
-            .send(Message::text(answer.to_string()))
-            .await
-            .unwrap();
+        let message = Message::text(answer.to_string());
+        self.socket.send(message).await.unwrap();
         format!("{} {}", asked["method"], asked["uri"]).replace('"', "")
     }
 
-    async fn greet(&mut self) {
+    /// Waits until the other side ends it; gives how long that took.
+    pub(super) async fn until_closed(&mut self) -> Duration {
+        let start = Instant::now();
+        let end = async { while let Some(Ok(_)) = self.socket.next().await {} };
+        timeout(60 * PATIENCE, end)
+            .await
+            .expect("it is never closed");
+        start.elapsed()
+    }
+
+    pub(super) async fn greet(&mut self) {
         let info = format!(r#"{{"system":{{"version":"22.10.1","entity_id":"{ID}"}}}}"#);
         assert_eq!(self.serve(200, &info).await, "GET asterisk/info");
     }
@@ -97,7 +127,7 @@ async fn connected() -> (Ari, Asterisk, Listener) {
 }
 
 /// Reads up to the restored connection; gives what came, in short.
-async fn restored(events: &mut Events) -> Vec<String> {
+pub(super) async fn restored(events: &mut Events) -> Vec<String> {
     let mut came = Vec::new();
     loop {
         match within(events.next()).await.unwrap() {
@@ -136,7 +166,8 @@ async fn who_has_no_credentials_or_another_protocol_stays_out() {
         (vec![protocol, ("authorization", String::new())], 401),
         (vec![("authorization", basic("user:secret"))], 400),
     ] {
-        let refused = Asterisk::handshake(listener.local_addr(), &headers).await;
+        let stream = TcpStream::connect(listener.local_addr()).await.unwrap();
+        let refused = Asterisk::handshake(stream, &headers).await;
         let Err(tungstenite::Error::Http(answer)) = refused.map(|_| ()) else {
             panic!("not refused")
         };
@@ -234,9 +265,10 @@ async fn a_connection_may_be_one_call() {
         .await;
     let end = within(events.next()).await;
     assert!(matches!(end, Some(StreamItem::Event(event)) if event.kind() == "StasisEnd"));
-    drop(asterisk);
+    // Asterisk says goodbye: it is the end, and nothing was lost.
     let mut all = ari.events().await.unwrap();
-    while within(all.next()).await.is_some() {}
+    asterisk.socket.close(None).await.unwrap();
+    assert!(within(all.next()).await.is_none());
     assert_eq!(ari.state(), ConnectionState::Closed);
 }
 
@@ -249,7 +281,7 @@ async fn applications_and_asterisks_have_clients_of_their_own() {
         panic!("no application")
     };
     assert_eq!(second.identity().application.as_deref(), Some("other"));
-    let goodbye = async { while within(other.0.next()).await.is_some() {} };
+    let goodbye = async { while within(other.socket.next()).await.is_some() {} };
     let (closed, ()) = tokio::join!(second.close(), goodbye);
     closed.unwrap();
     // One that was closed is not gone on with.

@@ -14,10 +14,10 @@ use tokio_rustls::TlsAcceptor;
 use super::server::{Reply, Server};
 use crate::{Builder, builder};
 
-const CERTIFICATE: &[u8] = include_bytes!("certificates/certificate.pem");
-const KEY: &[u8] = include_bytes!("certificates/key.pem");
+pub(super) const CERTIFICATE: &[u8] = include_bytes!("certificates/certificate.pem");
+pub(super) const KEY: &[u8] = include_bytes!("certificates/key.pem");
 
-const CLIENT: &[u8] = include_bytes!("certificates/client.pem");
+pub(super) const CLIENT: &[u8] = include_bytes!("certificates/client.pem");
 const CLIENT_KEY: &[u8] = include_bytes!("certificates/client-key.pem");
 
 fn server() -> Server {

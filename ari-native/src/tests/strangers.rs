@@ -1,0 +1,198 @@
+//! Whoever connects to the program and is no Asterisk, or a bad one, in virtual time.
+
+use std::{future::pending, io, net::SocketAddr, time::Duration};
+
+use ari_core::{Ari, ConnectionState};
+use futures::StreamExt;
+use serde_json::json;
+use tokio::{
+    io::{AsyncRead, AsyncReadExt, AsyncWriteExt, DuplexStream, duplex},
+    sync::mpsc,
+    time::{Instant, timeout},
+};
+
+use super::{
+    listening::{Asterisk, builder},
+    listening_tls::{secured, tls},
+    tls::CERTIFICATE,
+};
+use crate::{Accepted, Listener, ListenerBuilder, connector::BoxIo, listener::Incoming};
+
+const ADDRESS: SocketAddr =
+    SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 8765);
+/// How long a connection may take until it stands, unless it is set.
+const HANDSHAKE: Duration = Duration::from_secs(5);
+const AT_ONCE: Duration = Duration::from_millis(100);
+
+struct Pipes(mpsc::Receiver<DuplexStream>);
+
+impl Incoming for Pipes {
+    async fn accept(&mut self) -> io::Result<(BoxIo, SocketAddr)> {
+        match self.0.recv().await {
+            Some(pipe) => Ok((Box::new(pipe), ADDRESS)),
+            None => pending().await,
+        }
+    }
+}
+
+/// A way to a listener.
+struct Way(mpsc::Sender<DuplexStream>);
+
+impl Way {
+    async fn to(builder: ListenerBuilder) -> (Self, Listener) {
+        let (sender, pipes) = mpsc::channel(16);
+        let entrance = builder.entrance().await.unwrap();
+        let listener = builder.serve(entrance, Pipes(pipes), ADDRESS);
+        (Self(sender), listener)
+    }
+
+    fn connect(&self) -> DuplexStream {
+        let (near, far) = duplex(64 * 1024);
+        self.0.try_send(far).unwrap();
+        near
+    }
+
+    /// Connects, says something, and then nothing more.
+    async fn say(&self, said: &[u8]) -> DuplexStream {
+        let mut stream = self.connect();
+        stream.write_all(said).await.unwrap();
+        stream
+    }
+}
+
+/// Waits until the other side closes a connection; gives how long that took.
+async fn closed(stream: &mut (impl AsyncRead + Unpin)) -> Duration {
+    let start = Instant::now();
+    let end = async { while !matches!(stream.read(&mut [0; 256]).await, Ok(0) | Err(_)) {} };
+    timeout(10 * HANDSHAKE, end)
+        .await
+        .expect("it is never closed");
+    start.elapsed()
+}
+
+async fn accepted(listener: &mut Listener) -> Ari {
+    match timeout(HANDSHAKE, listener.accept()).await {
+        Ok(Some(Accepted::Application(ari))) => ari,
+        other => panic!("{other:?} is no application"),
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_hangs_in_the_handshake_holds_up_nobody_and_not_for_long() {
+    let (way, mut listener) = Way::to(secured().max_connections(4)).await;
+    for _ in 0..2 {
+        let start = Instant::now();
+        let mut silent = way.connect();
+        let mut begun = way.say(b"\x16\x03\x01\x02\x00\x01\x00\x01").await;
+        let mut secure = tls(way.connect(), CERTIFICATE).await.unwrap();
+        secure
+            .write_all(b"GET /ari HTTP/1.1\r\nHost: ")
+            .await
+            .unwrap();
+        // There is one place left.
+        let stream = tls(way.connect(), CERTIFICATE).await.unwrap();
+        let mut asterisk = Asterisk::over(stream, "demo").await;
+        asterisk.greet().await;
+        let ari = accepted(&mut listener).await;
+        let mut beyond = way.connect();
+        assert!(closed(&mut beyond).await < AT_ONCE);
+        assert!(start.elapsed() < AT_ONCE, "{:?}", start.elapsed());
+        let places = [
+            closed(&mut silent).await,
+            closed(&mut begun).await,
+            closed(&mut secure).await,
+        ];
+        let waited: Duration = places.iter().sum();
+        assert!(waited.abs_diff(HANDSHAKE) < AT_ONCE, "{places:?}");
+        assert_eq!(ari.state(), ConnectionState::Connected);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_speaks_another_language_is_shown_out_at_once() {
+    const PLAIN: &[u8] = b"GET /ari HTTP/1.1\r\nHost: program\r\nConnection: Upgrade\r\n\
+        Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n";
+    let (way, _listener) = Way::to(secured()).await;
+    for said in [PLAIN, b"\x00\x00\x00\x00\x00\x00\x00\x00"] {
+        assert!(closed(&mut way.say(said).await).await < AT_ONCE);
+    }
+    let (way, _listener) = Way::to(builder()).await;
+    for said in [
+        PLAIN,
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\r\n\r\n",
+        b"GET /ari HTTP/1.1\r\n\r\n",
+        b"POST / HTTP/1.1\r\n\r\n",
+    ] {
+        assert!(closed(&mut way.say(said).await).await < AT_ONCE);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_for_a_websocket_has_an_end() {
+    let (way, _listener) = Way::to(builder()).await;
+    let mut endless = way.say(b"GET /ari HTTP/1.1\r\n").await;
+    let sent = async {
+        for number in 0_u32.. {
+            let line = format!("X-{number}: {}\r\n", "x".repeat(1000));
+            if endless.write_all(line.as_bytes()).await.is_err() {
+                return number;
+            }
+        }
+        0
+    };
+    let lines = timeout(HANDSHAKE, sent).await.unwrap();
+    assert!(lines < 1000, "{lines}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_is_let_in_and_does_not_answer_is_not_waited_for() {
+    let (way, listener) = Way::to(builder().max_connections(1)).await;
+    for _ in 0..2 {
+        let mut silent = Asterisk::over(way.connect(), "demo").await;
+        for _ in 0..20 {
+            silent.tell("demo", "Noise", json!({})).await;
+        }
+        let waited = silent.until_closed().await;
+        assert!(waited >= HANDSHAKE && waited < 2 * HANDSHAKE, "{waited:?}");
+    }
+    // One that refuses to say who it is: what comes next comes no sooner than a second later.
+    let mut refusing = Asterisk::over(way.connect(), "demo").await;
+    refusing.serve(503, "").await;
+    let waited = refusing.until_closed().await;
+    assert!(
+        waited >= Duration::from_secs(1) && waited < HANDSHAKE,
+        "{waited:?}"
+    );
+    let mut nameless = Asterisk::over(way.connect(), "").await;
+    nameless.greet().await;
+    assert!(nameless.until_closed().await < HANDSHAKE);
+    drop(listener);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_listener_that_is_dropped_leaves_nothing() {
+    let (way, mut listener) = Way::to(builder()).await;
+    let mut taken = Asterisk::over(way.connect(), "taken").await;
+    taken.greet().await;
+    let ari = accepted(&mut listener).await;
+    let mut waiting = Asterisk::over(way.connect(), "waiting").await;
+    waiting.greet().await;
+    let mut silent = way.connect();
+    let mut asked = Asterisk::over(way.connect(), "asked").await;
+    tokio::task::yield_now().await;
+    let start = Instant::now();
+    drop(listener);
+    closed(&mut silent).await;
+    asked.until_closed().await;
+    waiting.until_closed().await;
+    assert!(start.elapsed() < AT_ONCE);
+    // What the program has taken is its own, until it is lost.
+    assert_eq!(ari.state(), ConnectionState::Connected);
+    drop(taken);
+    let mut events = ari.events().await.unwrap();
+    timeout(AT_ONCE, async { while events.next().await.is_some() {} })
+        .await
+        .unwrap();
+    assert_eq!(ari.state(), ConnectionState::Closed);
+    assert!(way.0.is_closed());
+}
