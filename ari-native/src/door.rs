@@ -55,6 +55,8 @@ pub(crate) struct Doorway {
     listening: CancellationToken,
     /// It is for one call.
     pub(crate) is_call: bool,
+    /// How long the socket may be gone.
+    returns_within: Duration,
 }
 
 #[derive(Debug, Default)]
@@ -67,12 +69,22 @@ enum Arrived {
 }
 
 impl Doorway {
-    pub(crate) fn new(listening: CancellationToken, is_call: bool) -> Self {
+    /// One for an application whose socket may be gone so long, or for a call.
+    pub(crate) fn new(
+        listening: CancellationToken,
+        is_call: bool,
+        returns_within: Duration,
+    ) -> Self {
         Self {
             arrived: Mutex::default(),
             knock: Notify::new(),
             listening,
             is_call,
+            returns_within: if is_call {
+                CALL_RETURNS_WITHIN
+            } else {
+                returns_within
+            },
         }
     }
 
@@ -110,11 +122,7 @@ impl Doorway {
     /// Nothing is lost when the future is dropped.
     pub(crate) async fn next(&self) -> Option<Arrival> {
         let knocked = self.listening.run_until_cancelled(self.knocked());
-        if self.is_call {
-            timeout(CALL_RETURNS_WITHIN, knocked).await.ok().flatten()?;
-        } else {
-            knocked.await?;
-        }
+        timeout(self.returns_within, knocked).await.ok()??;
         let mut arrived = self.arrived();
         match std::mem::take(&mut *arrived) {
             Arrived::Somebody(arrival) => Some(*arrival),

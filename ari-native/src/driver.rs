@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use ari_core::{Event, Gap, GapCause};
 use bytes::Bytes;
 use futures::future::{BoxFuture, FutureExt, OptionFuture, pending};
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::{
@@ -22,6 +22,9 @@ use crate::{
 
 /// How long the other side may take to answer a close frame.
 const CLOSE_WITHIN: Duration = Duration::from_secs(2);
+
+/// How long a socket is kept in whose place there is another one.
+const SUPERSEDED_FOR: Duration = Duration::from_secs(1);
 
 /// Reads the WebSocket until the client is closed. It never waits for anybody: Asterisk drops a WebSocket
 /// that takes nothing for 100 ms.
@@ -66,6 +69,7 @@ enum Phase {
 enum Step {
     Frame(Frame),
     Broken(Broken),
+    Superseded,
     Opened(Socket, Greeting),
     Failed(Trouble),
 }
@@ -80,9 +84,7 @@ impl Phase {
             Self::Open(socket) => tokio::select! {
                 biased;
                 frame = socket.next() => frame.map_or_else(Step::Broken, Step::Frame),
-                () = link.superseded() => {
-                    Step::Broken(Broken::new("Asterisk has opened another one"))
-                }
+                () = link.superseded() => Step::Superseded,
             },
             Self::Trying(attempt) => match attempt.await {
                 Ok((socket, greeting)) => Step::Opened(socket, greeting),
@@ -178,6 +180,11 @@ impl Driver<'_> {
                 self.reason = Some(reason);
                 self.session.handle_broken(now());
             }
+            Step::Superseded => {
+                self.reason = Some("Asterisk has opened another one".to_owned());
+                self.session.handle_broken(now());
+                self.linger();
+            }
             Step::Opened(socket, greeting) => {
                 self.phase = Phase::Open(socket);
                 self.greeting = Some(greeting);
@@ -193,6 +200,18 @@ impl Driver<'_> {
             }
         }
         self.turn();
+    }
+
+    /// Keeps a socket for a while after another one has taken its place: two Asterisks that give themselves the
+    /// same id would push each other out as fast as they can.
+    fn linger(&mut self) {
+        if let Phase::Open(socket) = std::mem::replace(&mut self.phase, Phase::Down) {
+            let (socket, closing) = (socket.with_requests(None), self.link.closing.clone());
+            self.link.tracker.spawn(async move {
+                closing.run_until_cancelled(sleep(SUPERSEDED_FOR)).await;
+                drop(socket);
+            });
+        }
     }
 
     /// Does what follows from another program having taken an application over.

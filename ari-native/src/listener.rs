@@ -54,6 +54,7 @@ pub fn listen(address: SocketAddr) -> ListenerBuilder {
         handshake_timeout: Duration::from_secs(5),
         request_timeout: Duration::from_secs(10),
         ping_interval: Duration::from_secs(10),
+        returns_within: Duration::from_mins(10),
     }
 }
 
@@ -68,6 +69,7 @@ pub struct ListenerBuilder {
     handshake_timeout: Duration,
     request_timeout: Duration,
     ping_interval: Duration,
+    returns_within: Duration,
 }
 
 impl ListenerBuilder {
@@ -104,6 +106,14 @@ impl ListenerBuilder {
     /// Sets after how much silence a ping is sent; 10 s unless set.
     pub const fn ping_interval(mut self, interval: Duration) -> Self {
         self.ping_interval = interval;
+        self
+    }
+
+    /// Sets how long a client waits for Asterisk to connect again; 10 min unless set. Then it is closed, and the
+    /// next connection is that of a new one. An Asterisk that has another entity id afterwards, as in a new
+    /// container, never comes back to its client. The client of a call waits 5 s.
+    pub const fn returns_within(mut self, limit: Duration) -> Self {
+        self.returns_within = limit;
         self
     }
 
@@ -160,6 +170,7 @@ impl ListenerBuilder {
                 keepalive: builder::keepalive(self.ping_interval),
             },
             room: Arc::new(Semaphore::new(connections)),
+            returns_within: self.returns_within,
             known: Mutex::default(),
             accepted: sender,
             tracker: TaskTracker::new(),
@@ -217,7 +228,8 @@ pub struct Listener {
 pub enum Accepted {
     /// The applications of a connection (`connection_type=persistent`). The client is that of the first one of
     /// `apps` in `ari.conf`; [`for_application`](Ari::for_application) narrows it to another one. When the
-    /// connection is lost and Asterisk makes it again, this client goes on with it.
+    /// connection is lost and Asterisk makes it again [in time](ListenerBuilder::returns_within), this client
+    /// goes on with it.
     ///
     /// When another program has taken over the last of its applications, its streams end with
     /// [`End::Replaced`](ari_core::End::Replaced), and it is closed, as it is when Asterisk has unregistered the
@@ -293,6 +305,7 @@ struct Hub {
     entrance: Entrance,
     limits: Limits,
     room: Arc<Semaphore>,
+    returns_within: Duration,
     /// The clients to which a connection may come back.
     known: Mutex<HashMap<Key, Weak<Link>>>,
     accepted: mpsc::Sender<Accepted>,
@@ -398,7 +411,7 @@ impl Hub {
     }
 
     fn link(&self, application: Arc<str>, peer: Peer, desk: Arc<Desk>, is_call: bool) -> Link {
-        let doorway = Doorway::new(self.stop.clone(), is_call);
+        let doorway = Doorway::new(self.stop.clone(), is_call, self.returns_within);
         Link::accepted(application, peer, doorway, self.limits, desk)
     }
 

@@ -1,8 +1,11 @@
 //! Every fault of the simulator on the sockets that it opens, in virtual time: no event is missing without a gap.
 
+use std::time::Duration;
+
 use ari_core::{ConnectionState, End, Error};
 use ari_sim::{Fault, Outbound};
-use futures::FutureExt;
+use futures::{FutureExt, StreamExt};
+use tokio::time::Instant;
 
 use super::{
     faults::{Seen, judge, observe, untold},
@@ -51,6 +54,7 @@ async fn an_asterisk_that_has_become_another_one_has_another_client() {
     let (mut listener, _socket) = dialed(&simulator, Outbound::persistent(URI, ["demo"])).await;
     let ari = application(&mut listener).await;
     let mut events = ari.events().await.unwrap();
+    let start = Instant::now();
     let fault = Fault::change_entity_id("02:00:00:00:00:99");
     let seen = observe(&simulator, &mut events, &fault).await;
     assert_eq!(untold(&seen), [0; 0]);
@@ -61,6 +65,11 @@ async fn an_asterisk_that_has_become_another_one_has_another_client() {
     let id = other.identity().asterisk_id.unwrap();
     assert_eq!(&*id, "02:00:00:00:00:99");
     assert!(other.channels().list().await.unwrap().items.is_empty());
+    // The one before never comes back, and is not waited for for ever.
+    while events.next().await.is_some() {}
+    assert_eq!(ari.state(), ConnectionState::Closed);
+    assert!(start.elapsed() > Duration::from_mins(10));
+    assert_eq!(other.state(), ConnectionState::Connected);
 }
 
 #[tokio::test(start_paused = true)]

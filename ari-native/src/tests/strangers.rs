@@ -196,3 +196,33 @@ async fn a_listener_that_is_dropped_leaves_nothing() {
     assert_eq!(ari.state(), ConnectionState::Closed);
     assert!(way.0.is_closed());
 }
+
+#[tokio::test(start_paused = true)]
+async fn two_asterisks_of_one_id_take_turns_and_not_too_fast() {
+    let (way, mut listener) = Way::to(builder()).await;
+    let mut holder = Asterisk::over(way.connect(), "demo").await;
+    holder.greet().await;
+    let ari = accepted(&mut listener).await;
+    let channel = ari.channels().handle("c1");
+    let start = Instant::now();
+    for _ in 0..5 {
+        let mut next = Asterisk::over(way.connect(), "demo").await;
+        next.greet().await;
+        holder.until_closed().await;
+        let (answered, _) = tokio::join!(channel.answer().into_future(), next.serve(204, ""));
+        answered.unwrap();
+        holder = next;
+    }
+    let took = start.elapsed();
+    assert!(
+        took >= Duration::from_secs(5) && took < Duration::from_secs(6),
+        "{took:?}"
+    );
+    // When the client is closed, what is kept is not kept any longer.
+    let mut last = Asterisk::over(way.connect(), "demo").await;
+    last.greet().await;
+    tokio::time::sleep(AT_ONCE).await;
+    let (closed, waited) = tokio::join!(ari.close(), last.until_closed());
+    closed.unwrap();
+    assert!(waited + holder.until_closed().await < AT_ONCE);
+}
