@@ -8,6 +8,7 @@ mod interop;
 mod nats;
 mod process;
 mod programs;
+mod simulator;
 mod test;
 mod wheels;
 

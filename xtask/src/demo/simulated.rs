@@ -11,8 +11,9 @@ use tokio::time::sleep;
 
 use crate::{
     http,
-    process::{POLL, Process},
+    process::POLL,
     programs::Programs,
+    simulator::{PASSWORD, Simulator, USERNAME},
 };
 
 use super::{
@@ -23,48 +24,27 @@ use super::{
 /// How long channels may take to go after the last call.
 const SETTLE: Duration = Duration::from_secs(5);
 
-// What ari-sim takes unless it is told otherwise.
-const USERNAME: &str = "asterisk";
-const PASSWORD: &str = "asterisk";
-
 /// A running simulator.
 #[derive(Debug)]
-pub(super) struct Simulated {
-    process: Process,
-    /// As in `http://127.0.0.1:8088`.
-    base: String,
-}
+pub(super) struct Simulated(Simulator);
 
 impl Simulated {
     /// Starts a simulator; it may not listen yet.
     pub(super) fn spawn(name: &str, programs: &Programs, logs: &Path) -> Result<Self> {
-        let mut command = programs.command("ari-sim")?;
-        command.args(["--port", "0", "--asterisk-id", name]);
-        let process = Process::spawn(format!("ari-sim-{name}"), command, logs)?;
-        Ok(Self {
-            process,
-            base: String::new(),
-        })
+        Simulator::spawn(name, &["--asterisk-id", name], programs, logs).map(Self)
     }
 
     /// Waits until it listens.
     pub(super) async fn ready(&mut self) -> Result<()> {
-        let line = self.process.line_with("http://").await?;
-        let url = line
-            .split_whitespace()
-            .find(|word| word.starts_with("http://"))
-            .context("ari-sim does not say where it listens")?;
-        let host = url.trim_start_matches("http://").split('/').next();
-        self.base = format!("http://{}", host.unwrap_or_default());
-        Ok(())
+        self.0.ready().await
     }
 
     pub(super) fn url(&self) -> AsteriskUrl {
-        AsteriskUrl::new(&format!("{}/ari", self.base), USERNAME, PASSWORD)
+        AsteriskUrl::new(&format!("{}/ari", self.0.base()), USERNAME, PASSWORD)
     }
 
     pub(super) fn check(&mut self) -> Result<()> {
-        self.process.check()
+        self.0.check()
     }
 
     /// Lets callers call who press a digit when they have heard the greeting to its end.
@@ -79,13 +59,13 @@ impl Simulated {
                 "steps": [{"on": "heard", "media": GREETING, "after_ms": 200, "press": "5"}],
             },
         });
-        http::post(&self.base, "/sim/calls", &order).await?;
+        http::post(self.0.base(), "/sim/calls", &order).await?;
         Ok(())
     }
 
     /// How many calls have ended.
     pub(super) async fn ended(&self) -> Result<u64> {
-        let totals = http::get(&self.base, "/sim/totals").await?;
+        let totals = http::get(self.0.base(), "/sim/totals").await?;
         totals
             .get("ended")
             .and_then(Value::as_u64)
@@ -94,7 +74,7 @@ impl Simulated {
 
     /// What became of the calls.
     pub(super) async fn records(&self) -> Result<Vec<Record>> {
-        let records = http::get(&self.base, "/sim/calls").await?;
+        let records = http::get(self.0.base(), "/sim/calls").await?;
         serde_json::from_value(records).context("cannot understand the call records of ari-sim")
     }
 
@@ -103,7 +83,7 @@ impl Simulated {
         let begun = Instant::now();
         let target = format!("/ari/channels?api_key={USERNAME}:{PASSWORD}");
         loop {
-            let channels = http::get(&self.base, &target).await?;
+            let channels = http::get(self.0.base(), &target).await?;
             let channels = channels.as_array().context("ari-sim lists no channels")?;
             if channels.is_empty() || begun.elapsed() > SETTLE {
                 return Ok(u64::try_from(channels.len()).unwrap_or(u64::MAX));

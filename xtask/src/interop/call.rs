@@ -14,6 +14,7 @@ use crate::{
     http,
     process::{POLL, Process},
     programs::Programs,
+    simulator::{PASSWORD, Simulator, USERNAME},
 };
 
 use super::client::Client;
@@ -26,10 +27,6 @@ const GREETING: &str = "sound:hello-world";
 
 /// How long a client may take for all its calls.
 const DEADLINE: Duration = Duration::from_mins(1);
-
-// What ari-sim takes unless it is told otherwise.
-const USERNAME: &str = "asterisk";
-const PASSWORD: &str = "asterisk";
 
 /// A client that found everything as on Asterisk.
 #[derive(Clone, Copy, Debug)]
@@ -64,9 +61,10 @@ pub(super) async fn run(
     programs: &Programs,
     logs: &Path,
 ) -> Result<Success, Failure> {
-    let (mut simulator, base) = simulator(client, programs, logs)
-        .await
-        .map_err(Failure::new)?;
+    let mut simulator =
+        Simulator::spawn(client.name(), &[], programs, logs).map_err(Failure::new)?;
+    simulator.ready().await.map_err(Failure::new)?;
+    let base = simulator.base().to_owned();
     command
         .env("ARI_URL", &base)
         .env("ARI_USERNAME", USERNAME)
@@ -84,18 +82,6 @@ pub(super) async fn run(
         reason,
         output: script.output(),
     })
-}
-
-async fn simulator(client: Client, programs: &Programs, logs: &Path) -> Result<(Process, String)> {
-    let mut command = programs.command("ari-sim")?;
-    command.args(["--port", "0"]);
-    let mut process = Process::spawn(format!("ari-sim-{}", client.name()), command, logs)?;
-    let line = process.line_with("http://").await?;
-    let host = line
-        .split_once("http://")
-        .and_then(|(_, rest)| rest.split('/').next())
-        .context("ari-sim does not say where it listens")?;
-    Ok((process, format!("http://{host}")))
 }
 
 /// Places a call for each time that the script says `ready`, until it has ended; gives their number.
