@@ -113,9 +113,8 @@ impl World {
     }
 
     pub(crate) fn get_bridge(&self, params: Params<'_>) -> Outcome {
-        let key = self
-            .bridge_of(params)
-            .map_err(|_| refuse(404, "Bridge not found"))?;
+        let key = self.bridge_ids.get(&*params.text("bridgeId")).copied();
+        let key = key.ok_or_else(|| refuse(404, "Bridge not found"))?;
         ok(self.bridge_json(key))
     }
 

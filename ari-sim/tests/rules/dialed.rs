@@ -68,6 +68,7 @@ fn two_parties_of_the_dialplan_are_bridged() {
         "2000"
     );
     let bridge = format!("/bridges/{}", shown["id"].as_str().unwrap());
+    assert_eq!(lab.get(&bridge), shown);
     assert_eq!(
         lab.refusal("DELETE", &bridge),
         (409, "Bridge not in Stasis application".to_owned())
