@@ -7,10 +7,14 @@
 
 use std::time::Duration;
 
-use ari_core::{Metadata, Method, ParameterType, Request, registry};
+use ari_core::{
+    Event, Metadata, OperationSpec, ParameterType, Request,
+    operations::{bridges, channels},
+    registry,
+};
 use ari_sim::{
     CallScript, Cue, SimTime, World, WorldOptions,
-    world::{Reply, SessionId},
+    world::{Dialplan, Reply, SessionId},
 };
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -81,8 +85,19 @@ const WORDS: &[&str] = &[
 
 /// What is called.
 const EXTENSIONS: &[&str] = &[
-    "1001", "1007", "1008", "1009", "1013", "1014", "1018", "1023", "77777", "app-app", "app-none",
+    "1001", "1007", "1008", "1009", "1013", "1014", "1018", "1023", "2000", "2001", "2002", "2003",
+    "77777", "app-app", "app-none",
 ];
+
+/// Those that call somebody.
+const DIALS: &str = "
+[default]
+exten => 2000,1,Dial(Local/1014@default)
+exten => 2001,1,Dial(PJSIP/bob,5,g)
+same => n,Wait(10)
+exten => 2002,1,Dial(Local/2000@default)
+exten => 2003,1,Dial(Local/app-app@default)
+";
 
 /// One thing that happens.
 #[derive(Clone, Debug)]
@@ -92,6 +107,7 @@ enum Step {
     Call(bool),
     Originate(usize, bool),
     Press(usize),
+    Outside(u8, usize, usize),
     Connect(bool),
     Leave,
 }
@@ -104,6 +120,7 @@ fn step() -> impl Strategy<Value = Step> {
         2 => any::<bool>().prop_map(Step::Call),
         2 => (0..EXTENSIONS.len(), any::<bool>()).prop_map(|(extension, app)| Step::Originate(extension, app)),
         1 => (0..WORDS.len()).prop_map(Step::Press),
+        3 => (0_u8..10, 0_usize..8, 0_usize..8).prop_map(|(act, one, other)| Step::Outside(act, one, other)),
         1 => any::<bool>().prop_map(Step::Connect),
         1 => Just(Step::Leave),
     ]
@@ -147,6 +164,11 @@ fn request(
     request
 }
 
+fn by_id(operation: &'static OperationSpec, item: &Value) -> Request {
+    let name = operation.parameters[0].name;
+    Request::new(operation, Metadata::default()).with(name, item["id"].clone())
+}
+
 struct Play {
     world: World,
     now: SimTime,
@@ -157,7 +179,7 @@ struct Play {
 impl Play {
     fn new() -> Self {
         Self {
-            world: World::new(WorldOptions::default()),
+            world: World::new(WorldOptions::default().dialplan(Dialplan::parse(DIALS).unwrap())),
             now: SimTime::START,
             session: None,
             waiting: 0,
@@ -198,20 +220,20 @@ impl Play {
             .collect()
     }
 
-    fn delete_all(&mut self, path: &str, id: &str) {
-        for item in self.list(path) {
-            let operation = registry::OPERATIONS
-                .iter()
-                .find(|operation| {
-                    operation.method == Method::Delete
-                        && operation
-                            .path
-                            .rsplit_once('/')
-                            .is_some_and(|(folder, _)| folder == path)
-                })
-                .unwrap();
-            let name = operation.parameters[0].name;
-            self.ask(&Request::new(operation, Metadata::default()).with(name, item[id].clone()));
+    /// What is listed is found by its id, as it is listed.
+    fn find_all(&mut self, list: &str, get: &'static OperationSpec) {
+        for item in self.list(list) {
+            let Reply::Now(response) = self.world.request(self.now, &by_id(get, &item)) else {
+                panic!("no answer")
+            };
+            let found: Value = serde_json::from_slice(&response.body).unwrap();
+            assert_eq!(found, item);
+        }
+    }
+
+    fn delete_all(&mut self, list: &str, delete: &'static OperationSpec) {
+        for item in self.list(list) {
+            self.ask(&by_id(delete, &item));
         }
     }
 
@@ -219,11 +241,36 @@ impl Play {
         self.now = self.now + duration;
         self.world.advance(self.now);
         while let Some(delivery) = self.world.poll_event() {
-            let event: Value = serde_json::from_slice(&delivery.event).unwrap();
-            assert!(event["type"].is_string());
+            // A client of this workspace reads it, whatever it was.
+            let event = Event::parse(delivery.event).unwrap();
+            assert!(event.body().is_ok(), "{event:?}");
         }
         while self.world.poll_reply().is_some() {
             self.waiting -= 1;
+        }
+    }
+
+    /// What is done from outside of ARI: by AMI, by the dialplan, by phones.
+    fn outside(&mut self, act: u8, one: usize, other: usize) {
+        let channels = self.ids("/channels");
+        let id = |place: usize| {
+            channels
+                .get(place % channels.len().max(1))
+                .map_or("nobody", String::as_str)
+        };
+        let (one, other) = (id(one), id(other));
+        let (now, world) = (self.now, &mut self.world);
+        match act {
+            0 => drop(world.redirect_channel(now, one, "default", "2000", 1)),
+            1 => drop(world.redirect_channel(now, one, "default", "1014", 1)),
+            2 => drop(world.blind_transfer(now, one, "default", "2001")),
+            3 => drop(world.merge_calls(now, one, other)),
+            4 => drop(world.hang_up_channel(now, one, None)),
+            5 => drop(world.hold_call(now, one, true)),
+            6 => drop(world.talk(now, one)),
+            7 => drop(world.request_transfer(now, one, "6001")),
+            8 => drop(world.phone_unregisters(now, "bob", "sip:bob@127.0.0.1")),
+            _ => drop(world.phone_registers(now, "bob", "sip:bob@127.0.0.1", None)),
         }
     }
 
@@ -257,6 +304,7 @@ impl Play {
                 let pressed = Duration::from_millis(100);
                 self.world.press(self.now, WORDS[*word], '#', pressed);
             }
+            Step::Outside(act, one, other) => self.outside(*act, *one, *other),
             Step::Connect(all) => self.connect(*all),
             Step::Leave => {
                 if let Some(session) = self.session.take() {
@@ -277,8 +325,10 @@ proptest! {
         for step in &steps {
             play.step(step);
         }
-        play.delete_all("/channels", "id");
-        play.delete_all("/bridges", "id");
+        play.find_all("/channels", &channels::GET);
+        play.find_all("/bridges", &bridges::GET);
+        play.delete_all("/channels", &channels::HANGUP);
+        play.delete_all("/bridges", &bridges::DESTROY);
         // Longer than any playback, recording, dialplan and caller.
         play.pass(Duration::from_secs(3_700));
         prop_assert_eq!(play.world.channel_count(), 0);
