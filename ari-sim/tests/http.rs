@@ -112,7 +112,8 @@ async fn open(server: &Server, query: &str) -> Result<Socket, Error> {
         "ws://{}/ari/events?api_key=demo:secret&{query}",
         server.address()
     );
-    connect_async(url).await.map(|(socket, _)| socket)
+    let opened = timeout(LIMIT, connect_async(url)).await.unwrap();
+    opened.map(|(socket, _)| socket)
 }
 
 async fn next_event(socket: &mut Socket) -> Value {

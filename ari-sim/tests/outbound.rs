@@ -57,7 +57,10 @@ async fn accept(listener: &TcpListener) -> (Socket, Request) {
             .insert("sec-websocket-protocol", protocol);
         Ok(response)
     };
-    let socket = accept_hdr_async(stream, look).await.unwrap();
+    let socket = timeout(LIMIT, accept_hdr_async(stream, look))
+        .await
+        .unwrap();
+    let socket = socket.unwrap();
     (socket, seen.unwrap())
 }
 
@@ -100,6 +103,17 @@ async fn ask(socket: &mut Socket, method: &str, uri: &str) -> Value {
     }
 }
 
+/// The code with which a socket is closed; what still comes by it is passed over.
+async fn closed(socket: &mut Socket) -> CloseCode {
+    loop {
+        match timeout(LIMIT, socket.next()).await.unwrap() {
+            Some(Ok(Message::Close(frame))) => return frame.unwrap().code,
+            Some(Ok(_)) => {}
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_persistent_socket_registers_asks_and_comes_back() {
     let (listener, uri) = server().await;
@@ -134,16 +148,7 @@ async fn a_persistent_socket_registers_asks_and_comes_back() {
 
     drop(dialed);
     next_of(&mut socket, "ApplicationUnregistered").await;
-    loop {
-        match timeout(LIMIT, socket.next()).await.unwrap() {
-            Some(Ok(Message::Close(frame))) => {
-                assert_eq!(frame.unwrap().code, CloseCode::Normal);
-                break;
-            }
-            Some(Ok(_)) => {}
-            other => panic!("{other:?}"),
-        }
-    }
+    assert_eq!(closed(&mut socket).await, CloseCode::Normal);
 }
 
 #[tokio::test]
@@ -230,14 +235,7 @@ async fn a_call_has_a_socket_of_its_own() {
         drop(world.request(now, &hang_up.unwrap()));
     });
     next_of(&mut socket, "StasisEnd").await;
-    let end = timeout(LIMIT, async {
-        loop {
-            if let Some(Ok(Message::Close(frame))) = socket.next().await {
-                return frame.unwrap().code;
-            }
-        }
-    });
-    assert_eq!(end.await.unwrap(), CloseCode::Normal);
+    assert_eq!(closed(&mut socket).await, CloseCode::Normal);
     assert!(!simulator.with_world(|world, _| world.is_connected(&application)));
     drop(dialed);
 }

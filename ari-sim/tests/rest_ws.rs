@@ -34,7 +34,8 @@ async fn start() -> (Simulator, Server) {
 async fn connect(server: &Server, application: &str) -> Socket {
     let address = server.address();
     let url = format!("ws://{address}/ari/events?app={application}&api_key=demo:secret");
-    connect_async(url).await.unwrap().0
+    let opened = timeout(LIMIT, connect_async(url)).await.unwrap();
+    opened.unwrap().0
 }
 
 async fn send(socket: &mut Socket, id: &str, method: &str, uri: &str) {

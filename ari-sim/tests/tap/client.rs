@@ -99,7 +99,8 @@ pub(crate) async fn ask(address: SocketAddr, method: &str, target: &str) -> Answ
 
 pub(crate) async fn open(address: SocketAddr, query: &str) -> Result<Socket, Error> {
     let url = format!("ws://{address}/ari/events?api_key=demo:secret&{query}");
-    connect_async(url).await.map(|(socket, _)| socket)
+    let opened = timeout(LIMIT, connect_async(url)).await.unwrap();
+    opened.map(|(socket, _)| socket)
 }
 
 /// The next text of a socket.
