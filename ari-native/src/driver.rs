@@ -5,7 +5,10 @@ use std::{sync::Arc, time::Duration};
 use ari_core::{Event, Gap, GapCause};
 use bytes::Bytes;
 use futures::future::{BoxFuture, FutureExt, OptionFuture, pending};
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::{
+    task::coop::consume_budget,
+    time::{Instant, sleep, sleep_until},
+};
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::{
@@ -116,7 +119,11 @@ impl Driver<'_> {
                         }
                     }
                 }
-                step = self.phase.next(self.link) => self.take(step),
+                step = self.phase.next(self.link) => {
+                    self.take(step);
+                    // Frames may be there faster than they are taken: whoever reads events has a turn as well.
+                    consume_budget().await;
+                }
                 () = sleep_until(timeout.unwrap_or_else(Instant::now)), if timeout.is_some() => {
                     let busy_until = self.link.desk.as_ref().and_then(|desk| desk.busy_until());
                     self.session.handle_timeout(now(), busy_until.map(Instant::into_std));

@@ -43,6 +43,28 @@ async fn events_come_as_they_were_sent() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_reader_that_keeps_up_misses_nothing_of_a_burst() {
+    const BURST: usize = 20_000;
+    let (ari, mut server) = connected().await;
+    let mut socket = server.socket().await;
+    let mut events = ari.events().await.unwrap();
+    let sender = tokio::spawn(async move {
+        for _ in 0..BURST {
+            socket
+                .feed(Message::text(r#"{"type":"Burst"}"#))
+                .await
+                .unwrap();
+        }
+        socket.flush().await.unwrap();
+        socket
+    });
+    for number in 0..BURST {
+        assert_eq!(next(&mut events).await, "Burst", "{number}");
+    }
+    sender.await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
 async fn new_calls_come_with_their_events() {
     let (ari, mut server) = connected().await;
     let mut socket = server.socket().await;
