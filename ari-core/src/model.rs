@@ -3,9 +3,9 @@
 //! Everything but the identity of an entity decodes from absent, `null` and Go's zero object (an
 //! empty id, the year 1) as `None`; fields that this version does not know are kept in `extra`.
 
-use std::marker::PhantomData;
+use std::{borrow::Cow, fmt, marker::PhantomData};
 
-use serde::de::{Deserialize, DeserializeSeed, Deserializer};
+use serde::de::{Deserialize, DeserializeSeed, Deserializer, Visitor};
 
 use crate::{id::Id, timestamp::Timestamp};
 
@@ -69,6 +69,34 @@ impl<'de> Field<'de> for String {
 impl<'de, T> Field<'de> for Id<T> {
     fn decode<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         Ok(Option::deserialize(deserializer)?.unwrap_or_default())
+    }
+}
+
+/// A text that is borrowed from the JSON unless something is escaped in it; serde itself borrows a [`Cow`] only
+/// as a field of a struct, and copies it everywhere else.
+pub(crate) struct Borrowed<'de>(pub(crate) Cow<'de, str>);
+
+impl<'de> Deserialize<'de> for Borrowed<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Text;
+
+        impl<'de> Visitor<'de> for Text {
+            type Value = Borrowed<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a string")
+            }
+
+            fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Borrowed<'de>, E> {
+                Ok(Borrowed(Cow::Borrowed(text)))
+            }
+
+            fn visit_str<E>(self, text: &str) -> Result<Borrowed<'de>, E> {
+                Ok(Borrowed(Cow::Owned(text.to_owned())))
+            }
+        }
+
+        deserializer.deserialize_str(Text)
     }
 }
 
@@ -141,7 +169,7 @@ macro_rules! model {
 
                     fn visit_map<A: serde::de::MapAccess<'de>>(self, mut members: A) -> Result<$name, A::Error> {
                         let mut model = $name::default();
-                        while let Some(member) = members.next_key::<std::borrow::Cow<'de, str>>()? {
+                        while let Some($crate::model::Borrowed(member)) = members.next_key()? {
                             match &*member {
                                 $($json => {
                                     model.$field = members.next_value_seed($crate::model::FieldSeed::new())?;
@@ -250,7 +278,7 @@ macro_rules! wire_enum {
 
         impl<'de> serde::Deserialize<'de> for $name {
             fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
+                let $crate::model::Borrowed(text) = serde::Deserialize::deserialize(deserializer)?;
                 Ok(Self::from(&*text))
             }
         }

@@ -2,6 +2,7 @@
 
 use std::{fmt, str::FromStr};
 
+use crate::model::Borrowed;
 use jiff::{Zoned, tz::TimeZone};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 
@@ -87,7 +88,7 @@ impl Serialize for Timestamp {
 
 impl<'de> Deserialize<'de> for Timestamp {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
+        let Borrowed(text) = Borrowed::deserialize(deserializer)?;
         text.parse().map_err(D::Error::custom)
     }
 }

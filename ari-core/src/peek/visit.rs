@@ -7,7 +7,7 @@ use serde::de::{
 };
 
 use super::{Header, NUMBERS_MEMBER, Role, StoredConcern, StoredNumbers, Text};
-use crate::entity::EntityKind;
+use crate::{entity::EntityKind, model::Borrowed};
 
 /// What the object in a member of this name is.
 fn object_kind(member: &str) -> Option<EntityKind> {
@@ -63,7 +63,7 @@ impl<'de> Visitor<'de> for HeaderVisitor<'_> {
             concerns: Vec::new(),
             numbers: None,
         };
-        while let Some(Key(member)) = members.next_key::<Key<'de>>()? {
+        while let Some(Borrowed(member)) = members.next_key()? {
             match &*member {
                 "type" => kind = members.next_value_seed(TextSeed { raw })?,
                 "application" => header.application = members.next_value_seed(TextSeed { raw })?,
@@ -94,33 +94,6 @@ impl<'de> Visitor<'de> for HeaderVisitor<'_> {
         }
         header.kind = kind.ok_or_else(|| A::Error::missing_field("type"))?;
         Ok(header)
-    }
-}
-
-/// A member's name; serde borrows a `Cow` only as a direct field.
-struct Key<'de>(Cow<'de, str>);
-
-impl<'de> serde::Deserialize<'de> for Key<'de> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct KeyVisitor;
-
-        impl<'de> Visitor<'de> for KeyVisitor {
-            type Value = Key<'de>;
-
-            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.write_str("a member's name")
-            }
-
-            fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Key<'de>, E> {
-                Ok(Key(Cow::Borrowed(text)))
-            }
-
-            fn visit_str<E>(self, text: &str) -> Result<Key<'de>, E> {
-                Ok(Key(Cow::Owned(text.to_owned())))
-            }
-        }
-
-        deserializer.deserialize_str(KeyVisitor)
     }
 }
 
@@ -233,7 +206,7 @@ impl<'de> Visitor<'de> for ObjectSeed<'_, '_> {
         } = self;
         let text = TextSeed { raw };
         let (mut id, mut name, mut technology, mut resource) = (None, None, None, None);
-        while let Some(Key(member)) = members.next_key::<Key<'de>>()? {
+        while let Some(Borrowed(member)) = members.next_key()? {
             match (&*member, kind) {
                 ("id", EntityKind::Channel | EntityKind::Bridge | EntityKind::Playback) => {
                     id = members.next_value_seed(text)?;
@@ -384,7 +357,7 @@ impl<'de> Visitor<'de> for NestSeed<'_, '_> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<(), A::Error> {
-        while let Some(Key(member)) = members.next_key::<Key<'de>>()? {
+        while let Some(Borrowed(member)) = members.next_key()? {
             match object_kind(&member) {
                 Some(kind) => {
                     members.next_value_seed(ObjectSeed {
