@@ -205,16 +205,13 @@ impl Request {
         let mut whole_body = None;
         let mut query: Vec<(&str, &Value)> = Vec::new();
         for (name, value) in self.parameters.iter() {
-            match self
-                .operation
-                .parameter(name)
-                .map_or(Location::Query, |spec| spec.location)
-            {
+            let spec = self.operation.parameter(name);
+            match spec.map_or(Location::Query, |spec| spec.location) {
                 Location::Path => {}
                 Location::Query if fits_query(value) => query.push((name, value)),
                 // What no query can carry goes into the body, too.
                 Location::Query | Location::Body => {
-                    body.insert(name.to_owned(), value.clone());
+                    body.insert(name.to_owned(), self.in_body(name, value));
                 }
                 Location::WholeBody => whole_body = Some(value),
             }
@@ -229,7 +226,7 @@ impl Request {
             body.extend(
                 query
                     .into_iter()
-                    .map(|(name, value)| (name.to_owned(), value.clone())),
+                    .map(|(name, value)| (name.to_owned(), self.in_body(name, value))),
             );
         } else if !query_text.is_empty() {
             target.push('?');
@@ -245,6 +242,18 @@ impl Request {
             target,
             body,
         })
+    }
+
+    /// How the body says a parameter; one without which Asterisk crashes is always a text.
+    fn in_body(&self, name: &str, value: &Value) -> Value {
+        let vital = self
+            .operation
+            .parameter(name)
+            .is_some_and(|spec| spec.vital);
+        match as_text(value) {
+            Some(text) if vital => Value::String(text.into_owned()),
+            _ => value.clone(),
+        }
     }
 
     fn path(&self) -> Result<String> {

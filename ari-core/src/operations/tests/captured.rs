@@ -340,13 +340,18 @@ fn what_asterisk_crashes_without_is_never_left_out() {
                 "{}.{} {}",
                 spec.resource, spec.name, parameter.name
             ));
-            let mut values = everything(spec);
-            values.insert(parameter.name.to_owned(), Value::Null);
-            let request = values.into_iter().fold(
-                Request::new(spec, crate::Metadata::default()),
-                |request, (name, value)| request.with(name, value),
-            );
-            let error = request.to_http().unwrap_err();
+            let with = |value: Value| {
+                let mut values = everything(spec);
+                values.insert(parameter.name.to_owned(), value);
+                let request = Request::new(spec, crate::Metadata::default());
+                let all = values.into_iter();
+                all.fold(request, |request, (name, value)| request.with(name, value))
+            };
+            // What no query can carry is a text in the body, too.
+            let body = with(json!(["a,b", 7])).to_http().unwrap().body.unwrap();
+            let body: Value = serde_json::from_slice(&body).unwrap();
+            assert_eq!(body[parameter.name], "a,b,7", "{parameter:?}");
+            let error = with(Value::Null).to_http().unwrap_err();
             assert!(matches!(error, Error::InvalidRequest(_)), "{error}");
             assert!(error.to_string().contains("crashes"), "{error}");
         }
