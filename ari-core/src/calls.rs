@@ -29,7 +29,11 @@ const WAITING_CALLS: usize = 1_024;
 /// The stream of new calls of an application.
 ///
 /// Each call reaches exactly one worker of the cluster. A channel that this client created, and holds
-/// the handle of, is no new call.
+/// the handle of, is no new call. Connected to one Asterisk, the first stream of an application also has the
+/// calls that came between the connection and itself, unless something else listened to them.
+///
+/// It has no gaps: a call that began while the connection was lost is not in it. A program that cannot do
+/// without it lists the channels once its other streams are resynced.
 #[must_use = "a stream does nothing unless it is read"]
 pub struct Calls {
     queue: Arc<CallQueue>,

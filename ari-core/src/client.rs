@@ -7,6 +7,7 @@ use futures::future::BoxFuture;
 use crate::{
     entity::Metadata,
     error::{Error, Result},
+    operation::{Method, OperationSpec},
     request::{Request, Response},
     router::{Feed, Router},
 };
@@ -117,6 +118,18 @@ pub trait AriClient: Debug + Send + Sync + 'static {
 
     /// Ends the connection at once; the last owner was dropped.
     fn abandon(&self);
+}
+
+/// The error of a request that was under way when its client was closed.
+pub fn interrupted(operation: &OperationSpec) -> Error {
+    if operation.method == Method::Get {
+        return Error::Closed;
+    }
+    Error::OutcomeUnknown {
+        operation: operation.to_string(),
+        reason: "the client was closed before the answer came".to_owned(),
+        source: None,
+    }
 }
 
 /// The error of a request that a transport could not send.

@@ -5,10 +5,7 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use futures::{
-    FutureExt,
-    future::{Either, select},
-};
+use futures::future::{Either, select};
 use tokio::sync::watch;
 
 use crate::{
@@ -18,7 +15,7 @@ use crate::{
     operation::Operation,
     operations::{bridges, channels, playbacks, recordings},
     request::Request,
-    router::{FeedWait, Interest, Registration, Sink},
+    router::{Doubt, FeedWait, Interest, Registration, Sink},
     scope::{self, Through},
 };
 
@@ -27,10 +24,8 @@ use crate::{
 pub(crate) enum Seen {
     /// Nothing yet.
     Nothing,
-    /// Something that calls for asking whether the entity still exists.
-    Doubt(u64),
-    /// The entity left the application; it may exist outside of it.
-    Left(u64),
+    /// Something that calls for asking whether the entity still exists, and how often.
+    Doubt(Doubt, u64),
     /// The event that ended the entity.
     Ended(Event),
     /// The entity is gone, and its last event never came.
@@ -65,24 +60,20 @@ impl LatchState {
     pub(crate) fn see(&self, event: &Event) {
         match finality(self.kind, &self.id, event) {
             Finality::Ends => self.settle(Seen::Ended(event.clone())),
-            Finality::Leaves => self.ask(Seen::Left),
+            Finality::Leaves => self.doubt(Doubt::Left),
             Finality::Goes => {}
         }
     }
 
-    /// Events are missing: whoever waits must ask.
-    pub(crate) fn doubt(&self) {
-        self.ask(Seen::Doubt);
-    }
-
-    fn ask(&self, next: fn(u64) -> Seen) {
+    /// Whoever waits must ask.
+    pub(crate) fn doubt(&self, doubt: Doubt) {
         self.seen.send_if_modified(|seen| {
-            let count = match seen {
-                Seen::Nothing => 0,
-                Seen::Doubt(count) | Seen::Left(count) => *count,
+            let (before, count) = match seen {
+                Seen::Nothing => (doubt, 0),
+                Seen::Doubt(before, count) => (*before, *count),
                 Seen::Ended(_) | Seen::Lost | Seen::Closed => return false,
             };
-            *seen = next(count + 1);
+            *seen = Seen::Doubt(before.max(doubt), count + 1);
             true
         });
     }
@@ -270,7 +261,9 @@ async fn sleep(through: &Through, pause: Duration) -> Result<()> {
     let pause = client.sleep(pause);
     // The pause must not keep the connection.
     drop(client);
-    scope::until_closed(&token, pause.map(Ok)).await
+    scope::until_closed(&token, pause)
+        .await
+        .ok_or(Error::Closed)
 }
 
 /// Waits for the end of an entity: by the event that ends it, or by asking where none comes.
@@ -290,11 +283,11 @@ pub(crate) async fn wait(
             Seen::Lost => return Ok(Outcome::Lost(entity.clone())),
             Seen::Closed => return Err(Error::Closed),
             // Only a new doubt makes the wait ask soon; the pauses after it grow again.
-            Seen::Doubt(count) | Seen::Left(count) if *count > doubts => {
+            Seen::Doubt(_, count) if *count > doubts => {
                 doubts = *count;
                 pause = pause.min(FIRST_PAUSE);
             }
-            Seen::Doubt(_) | Seen::Left(_) | Seen::Nothing => {}
+            Seen::Doubt(..) | Seen::Nothing => {}
         }
         let asked = {
             let changed = std::pin::pin!(seen.changed());

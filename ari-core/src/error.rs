@@ -96,7 +96,8 @@ pub enum Error {
     },
     /// The client, or the scope of it that this came through, is closed.
     ///
-    /// A request that was made afterwards was not sent. One that was under way at the time may have run.
+    /// Nothing has changed in Asterisk: the request was not sent, or it was one that only reads. Of any other
+    /// that was under way at the time the outcome is [unknown](Self::OutcomeUnknown).
     #[error("the client is closed")]
     Closed,
 }

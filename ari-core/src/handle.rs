@@ -36,6 +36,8 @@ pub(crate) trait Handle: Sized + Send + 'static {
     ) -> Self;
     fn id_of(data: &Self::Data) -> String;
     fn address(&self) -> &Entity;
+    /// The latch on its end, where there was one before its creation was sent.
+    fn ending(&self) -> Option<&Latch>;
 }
 
 macro_rules! handle {
@@ -95,6 +97,10 @@ macro_rules! handle {
 
             fn address(&self) -> &Entity {
                 &self.entity
+            }
+
+            fn ending(&self) -> Option<&Latch> {
+                None$(.or(self.$ending.as_ref()))?
             }
         }
 
@@ -343,7 +349,9 @@ macro_rules! streams {
         impl $name {
             /// The events that concern it, until its last one.
             ///
-            /// For a channel these include those of what plays on it or is recorded from it.
+            /// For a channel these include those of what plays on it or is recorded from it. A handle that
+            /// was there from the beginning knows of an end that came before; one that was made of an id or
+            /// taken from a list does not, and its stream waits for the first event.
             ///
             /// # Errors
             /// The client is closed, or the other side cannot be subscribed to.
@@ -367,7 +375,11 @@ macro_rules! streams {
 
             async fn stream<V: stream::View>(&self) -> Result<Events<V>> {
                 let wanted = Wanted { entity: Some(self.entity.clone()), ..Wanted::default() };
-                stream::subscribe(&self.through, wanted).await
+                let events = stream::subscribe(&self.through, wanted).await?;
+                if let Some(ending) = self.ending() {
+                    events.follow(ending);
+                }
+                Ok(events)
             }
         }
     )*};

@@ -33,7 +33,7 @@ mod version;
 pub use self::{
     ari::Ari,
     calls::{Calls, IncomingCall},
-    client::{AriClient, ConnectionState, Gathered, Missing, not_sent},
+    client::{AriClient, ConnectionState, Gathered, Missing, interrupted, not_sent},
     endings::{Outcome, ended_by},
     entity::{Entity, EntityKind, Metadata},
     error::{Error, Refusal, Result, Source, sample},

@@ -9,7 +9,7 @@ use futures::future::{Either, select};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    client::{AriClient, Gathered},
+    client::{AriClient, Gathered, interrupted},
     entity::Metadata,
     error::{Error, Result},
     request::{Request, Response},
@@ -143,12 +143,18 @@ impl Through {
 
     pub(crate) async fn call(&self, request: Request) -> Result<Response> {
         let (client, token) = self.open()?;
-        until_closed(&token, client.call(request)).await
+        let operation = request.operation;
+        until_closed(&token, client.call(request))
+            .await
+            .unwrap_or_else(|| Err(interrupted(operation)))
     }
 
     pub(crate) async fn gather(&self, request: Request) -> Result<Gathered<Response>> {
         let (client, token) = self.open()?;
-        until_closed(&token, client.gather(request)).await
+        let operation = request.operation;
+        until_closed(&token, client.gather(request))
+            .await
+            .unwrap_or_else(|| Err(interrupted(operation)))
     }
 
     /// Waits until a feed is ready, or the scope is closed.
@@ -156,7 +162,9 @@ impl Through {
         let (client, token) = self.open()?;
         // The wait must not keep the connection.
         drop(client);
-        until_closed(&token, std::pin::pin!(feed.ready())).await
+        until_closed(&token, std::pin::pin!(feed.ready()))
+            .await
+            .unwrap_or(Err(Error::Closed))
     }
 
     /// The client, without keeping its scope alive while a request runs.
@@ -166,14 +174,14 @@ impl Through {
     }
 }
 
-/// Waits for a result, or until the scope is closed.
+/// Waits for a result; `None`: the scope was closed before.
 pub(crate) async fn until_closed<T>(
     token: &CancellationToken,
-    work: impl Future<Output = Result<T>> + Unpin,
-) -> Result<T> {
+    work: impl Future<Output = T> + Unpin,
+) -> Option<T> {
     let closed = std::pin::pin!(token.cancelled());
     match select(work, closed).await {
-        Either::Left((result, _)) => result,
-        Either::Right(((), _)) => Err(Error::Closed),
+        Either::Left((result, _)) => Some(result),
+        Either::Right(((), _)) => None,
     }
 }

@@ -12,12 +12,12 @@ use std::{
 use futures::{FutureExt, Stream, future::BoxFuture};
 
 use crate::{
-    endings::{self, Finality},
+    endings::{self, Finality, Latch, Seen},
     entity::Entity,
     error::Result,
     event::Event,
     events::TypedEvent,
-    router::{self, End, Gap, GapCause, Interest, Item, Queue, Registration, Sink, Taken},
+    router::{self, Doubt, End, Gap, GapCause, Interest, Item, Queue, Registration, Sink, Taken},
     scope::Through,
 };
 
@@ -152,6 +152,16 @@ impl<V: View> Events<V> {
         self.registration.confirm();
     }
 
+    /// Takes over what a latch knows that was there before the stream.
+    pub(crate) fn follow(&self, latch: &Latch) {
+        match &*latch.watch().borrow() {
+            Seen::Nothing | Seen::Closed => {}
+            Seen::Doubt(doubt, _) => drop(self.queue.doubt(*doubt)),
+            Seen::Ended(_) => drop(self.queue.end(End::Ended)),
+            Seen::Lost => drop(self.queue.end(End::Lost)),
+        }
+    }
+
     /// The events alone: gaps are logged and passed over.
     pub fn ignoring_gaps(self) -> IgnoringGaps<V> {
         IgnoringGaps(self)
@@ -214,7 +224,10 @@ impl<V: View> Stream for Events<V> {
             }
             this.poll_question(context);
             match std::task::ready!(this.queue.poll(context)) {
-                Taken::Doubt => this.ask(),
+                Taken::Doubt(doubt) => {
+                    this.left |= doubt == Doubt::Left;
+                    this.ask();
+                }
                 Taken::End(end) => {
                     // What left the application was not lost, whoever found it gone.
                     let left = this.left && end == End::Lost;

@@ -77,6 +77,10 @@ impl AriClient for Client {
         self.link.events.router()
     }
 
+    fn place(&self, request: &mut Request) {
+        request.target = std::mem::take(&mut request.target).or(&self.link.place());
+    }
+
     fn sleep(&self, duration: Duration) -> BoxFuture<'static, ()> {
         // Made when it is polled: only then there must be a runtime.
         async move { tokio::time::sleep(duration).await }.boxed()

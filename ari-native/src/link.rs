@@ -330,7 +330,7 @@ impl Link {
                 GapCause::Reconnected
             }
         };
-        self.events.router().gap_everywhere(Gap::new(None, cause));
+        self.events.router().lost(Gap::new(None, cause));
     }
 
     /// Notes that another program took an application over, and tells every stream unless it is taken back.
@@ -395,6 +395,9 @@ impl Link {
         if before != greeting.asterisk_id {
             let (before, now) = (before.as_deref(), greeting.asterisk_id.as_deref());
             tracing::warn!(asterisk = %self.peer(), before, now, "another Asterisk answers at this address");
+            if let Some(before) = before {
+                self.events.router().lose_asterisk(before);
+            }
         }
         self.set_state(ConnectionState::Connected);
         tracing::info!(asterisk = %self.peer(), version = greeting.version.as_deref(), "the WebSocket is back");
@@ -471,12 +474,16 @@ impl Link {
             let subject = format!("Asterisk {wanted}, since this client is connected to {here}");
             return Err(Error::NobodyThere { subject });
         }
-        let application = request.target.application.clone().or(identity.application);
-        Ok(Metadata {
-            application,
-            asterisk_id: identity.asterisk_id,
+        Ok(request.target.clone().or(&self.place()))
+    }
+
+    /// What is known of where things are that name no place: with several applications not which of them.
+    pub(crate) fn place(&self) -> Metadata {
+        Metadata {
+            application: self.standing().only().cloned(),
+            asterisk_id: self.identity().asterisk_id,
             dialog: None,
-        })
+        }
     }
 
     /// Ends everything in good order, and at once what does not end in time.

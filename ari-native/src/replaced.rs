@@ -87,6 +87,14 @@ impl Standing {
         }
     }
 
+    /// The application of everything that names none, where there is but one.
+    pub(crate) fn only(&self) -> Option<&Arc<str>> {
+        let [only] = &*self.applications else {
+            return None;
+        };
+        Some(only)
+    }
+
     /// An application was taken over; gives the one that is given up.
     pub(crate) fn replaced(&mut self, application: Option<&str>) -> Option<Arc<str>> {
         let ours = match application {

@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use ari_core::{
     ConnectionState, Entity, Error, Gathered, Metadata, Missing, Request, Response, Result,
-    not_sent,
+    interrupted, not_sent,
 };
 use ari_proxy_proto::{self as proto, Class, Encoded, Unencodable};
 use async_nats::PublishErrorKind;
@@ -111,13 +111,13 @@ impl<'s> Ask<'s> {
                         reason: format!("the connection to NATS at {} broke", self.shared.servers),
                         source: None,
                     },
-                    _ => Error::Closed,
+                    _ => interrupted(self.request.operation),
                 });
             }
         };
         Ok(match reply {
             Err(_) => Next::Deadline,
-            Ok(None) => return Err(Error::Closed),
+            Ok(None) => return Err(interrupted(self.request.operation)),
             Ok(Some(Reply::NobodyThere)) => Next::NobodyThere,
             Ok(Some(Reply::Answer(message))) => {
                 let answer = self

@@ -155,9 +155,7 @@ fn take_link_event(shared: &Arc<Shared>, event: &LinkEvent) {
                 }
                 open
             });
-            shared
-                .router
-                .gap_everywhere(Gap::new(None, GapCause::Reconnected));
+            shared.router.lost(Gap::new(None, GapCause::Reconnected));
         }
         LinkEvent::SlowConsumer => {
             // The callback names no number and no subject; the numbers of the events find the loss

@@ -14,11 +14,12 @@ use std::{
 
 use tokio_util::sync::CancellationToken;
 
+use self::claims::Early;
 pub use self::comparing::Awaited;
 use super::{
     Feed, FeedWait, RouterCounts,
     feeds::{FeedNo, Feeds, give_back},
-    queue::End,
+    queue::{End, Gap},
     sink::Sink,
 };
 use crate::{
@@ -120,11 +121,22 @@ pub(crate) struct Index {
     sequence: u64,
     local: bool,
     closed: bool,
+    /// The connection is lost, or what it had is not restored yet.
+    pub(crate) outage: Option<Gap>,
     /// No events come any more, for this reason.
     retired: Option<End>,
+    early: Early,
 }
 
 impl Index {
+    /// Makes one for feeds that are ready at once, or not.
+    pub(crate) fn new(local: bool) -> Self {
+        Self {
+            local,
+            ..Self::default()
+        }
+    }
+
     pub(crate) fn has_changes(&self) -> bool {
         self.feeds.has_changes()
     }
@@ -248,18 +260,19 @@ impl Index {
         scope: ScopeId,
         interest: Interest,
         sink: Sink,
-        local: bool,
         wakers: &mut Vec<Waker>,
     ) -> Option<(u32, FeedWait)> {
         if !self.scopes.contains_key(&scope) {
             return None;
         }
-        self.local = local;
-        let feed = self.feeds.acquire(&interest.feed, local);
+        let feed = self.feeds.acquire(&interest.feed, self.local);
         let name = interest.feed.clone();
         let is_calls = matches!(sink, Sink::Calls(_));
         if let Some(end) = self.retired.filter(|_| !matches!(sink, Sink::Latch(_))) {
             wakers.extend(sink.end(end));
+        }
+        if let Some(gap) = self.outage {
+            wakers.extend(sink.gap(gap, false));
         }
         let number = self.insert(Slot {
             interest,
@@ -273,6 +286,7 @@ impl Index {
             // its way to those that are stopped comes here now.
             self.set_pause(&name);
             self.end_stopped(feed, wakers);
+            self.hand_over_early(&name, feed, wakers);
         }
         Some((number, self.feeds.wait(&name)))
     }
@@ -370,9 +384,13 @@ impl Index {
     }
 
     pub(crate) fn deliver(&mut self, feed: &Feed, event: &Event, wakers: &mut Vec<Waker>) {
-        let Some(feed_no) = self.feeds.number(feed) else {
-            return;
-        };
+        let feed_no = self.feeds.number(feed);
+        match feed {
+            Feed::All => self.early.follow(event),
+            Feed::Calls(_) if feed_no.is_none() => self.keep_early(event),
+            _ => {}
+        }
+        let Some(feed_no) = feed_no else { return };
         self.sequence += 1;
         let sequence = self.sequence;
         if matches!(feed, Feed::Calls(_)) {

@@ -25,7 +25,7 @@ pub use self::{
 };
 pub(crate) use self::{
     index::{Interest, ScopeId},
-    queue::{Item, Queue, Taken},
+    queue::{Doubt, Item, Queue, Taken},
     sink::{CallQueue, Claimed, Sink},
 };
 use crate::event::Event;
@@ -81,7 +81,7 @@ impl Router {
     }
 
     fn with(local: bool, compares: bool) -> Self {
-        let index = Mutex::new(index::Index::default());
+        let index = Mutex::new(index::Index::new(local));
         Self {
             shared: Arc::new(Shared {
                 index,
@@ -130,12 +130,21 @@ impl Router {
         self.after(false, wakers);
     }
 
+    /// Tells every subscription, and those that are made until [`resynced`](Self::resynced), that the
+    /// connection is lost and events are missing.
+    pub fn lost(&self, gap: Gap) {
+        self.lock().outage = Some(gap);
+        self.gap_everywhere(gap);
+    }
+
     /// Tells every subscription that what was lost is restored: the client is subscribed again.
     pub fn resynced(&self) {
         let mut wakers = Vec::new();
         let doubt = !self.compares();
-        self.lock()
-            .for_each_sink(None, |sink| wakers.extend(sink.resynced(doubt)));
+        let mut index = self.lock();
+        index.outage = None;
+        index.for_each_sink(None, |sink| wakers.extend(sink.resynced(doubt)));
+        drop(index);
         self.after(false, wakers);
     }
 
@@ -154,8 +163,22 @@ impl Router {
 
     /// Says that nobody could tell whether an entity is gone: its stream or wait asks.
     pub fn doubt(&self, awaited: &Awaited) {
-        let waker = self.lock().doubt(awaited);
+        let waker = self.lock().doubt(awaited, Doubt::Gone);
         self.after(false, waker.into_iter().collect());
+    }
+
+    /// Says that a channel is outside of the application: its stream or wait asks until it is gone, since
+    /// no event may tell.
+    pub fn left(&self, awaited: &Awaited) {
+        let waker = self.lock().doubt(awaited, Doubt::Left);
+        self.after(false, waker.into_iter().collect());
+    }
+
+    /// Says that an Asterisk is not there any more: what was subscribed to of it alone is lost.
+    pub fn lose_asterisk(&self, id: &str) {
+        let mut wakers = Vec::new();
+        self.lock().lose_asterisk(id, &mut wakers);
+        self.after(false, wakers);
     }
 
     /// Ends all streams, and those to come, for this reason: no events come any more.
@@ -249,10 +272,9 @@ impl Router {
         sink: Sink,
     ) -> Option<Subscription> {
         let mut wakers = Vec::new();
-        let local = self.shared.local;
-        let (slot, wait) =
-            self.lock()
-                .subscribe(scope, interest, sink.clone(), local, &mut wakers)?;
+        let (slot, wait) = self
+            .lock()
+            .subscribe(scope, interest, sink.clone(), &mut wakers)?;
         self.after(true, wakers);
         Some(Subscription {
             registration: Registration {

@@ -67,11 +67,19 @@ pub(crate) enum Item {
     Resynced,
 }
 
+/// What calls for asking whether an entity still exists.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Doubt {
+    /// Its end may have been missed.
+    Gone,
+    /// It is outside of the application, where no event may tell of its end.
+    Left,
+}
+
 /// What taking from a queue gives.
 pub(crate) enum Taken {
     Item(Item),
-    /// The entity may be gone.
-    Doubt,
+    Doubt(Doubt),
     End(End),
 }
 
@@ -87,7 +95,7 @@ struct State {
     capacity: usize,
     /// Events that did not fit after the last item.
     overflowed: u64,
-    doubted: bool,
+    doubt: Option<Doubt>,
     end: Option<End>,
     waker: Option<Waker>,
     last_sequence: u64,
@@ -101,7 +109,7 @@ impl Queue {
                 events: 0,
                 capacity: capacity.max(1),
                 overflowed: 0,
-                doubted: false,
+                doubt: None,
                 end: None,
                 waker: None,
                 last_sequence: 0,
@@ -158,12 +166,12 @@ impl Queue {
     }
 
     /// Has whoever reads ask whether the entity is gone.
-    pub(crate) fn doubt(&self) -> Option<Waker> {
+    pub(crate) fn doubt(&self, doubt: Doubt) -> Option<Waker> {
         let mut state = self.lock();
         if state.end.is_some() {
             return None;
         }
-        state.doubted = true;
+        state.doubt = state.doubt.max(Some(doubt));
         state.waker.take()
     }
 
@@ -184,8 +192,8 @@ impl Queue {
 
     pub(crate) fn poll(&self, context: &Context<'_>) -> Poll<Taken> {
         let mut state = self.lock();
-        if std::mem::take(&mut state.doubted) {
-            return Poll::Ready(Taken::Doubt);
+        if let Some(doubt) = state.doubt.take() {
+            return Poll::Ready(Taken::Doubt(doubt));
         }
         if state.items.is_empty() {
             state.flush_overflow();
@@ -264,7 +272,7 @@ mod tests {
                     seen.push(format!("{:?} {:?}", gap.cause, gap.missed));
                 }
                 Poll::Ready(Taken::Item(Item::Resynced)) => seen.push("Resynced".to_owned()),
-                Poll::Ready(Taken::Doubt) => seen.push("Doubt".to_owned()),
+                Poll::Ready(Taken::Doubt(doubt)) => seen.push(format!("{doubt:?}")),
                 Poll::Ready(Taken::End(end)) => {
                     seen.push(format!("{end:?}"));
                     return seen;

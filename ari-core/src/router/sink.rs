@@ -6,7 +6,7 @@ use std::{
     task::{Context, Poll, Waker},
 };
 
-use super::queue::{End, Gap, Queue};
+use super::queue::{Doubt, End, Gap, Queue};
 use crate::{endings::LatchState, event::Event};
 
 /// The receiving side of a subscription.
@@ -62,7 +62,7 @@ impl Sink {
             Self::Queue(queue) | Self::CallEvents(queue, _) => queue.gap(gap),
             Self::Latch(latch) => {
                 if doubt {
-                    latch.doubt();
+                    latch.doubt(Doubt::Gone);
                 }
                 None
             }
@@ -77,7 +77,7 @@ impl Sink {
             Self::Queue(queue) | Self::CallEvents(queue, _) => queue.resynced(),
             Self::Latch(latch) => {
                 if doubt {
-                    latch.doubt();
+                    latch.doubt(Doubt::Gone);
                 }
                 None
             }
@@ -86,11 +86,11 @@ impl Sink {
     }
 
     /// Has whoever waits for the end of the entity, or reads its events, ask whether it is gone.
-    pub(crate) fn doubt(&self) -> Option<Waker> {
+    pub(crate) fn doubt(&self, doubt: Doubt) -> Option<Waker> {
         match self {
-            Self::Queue(queue) | Self::CallEvents(queue, _) => queue.doubt(),
+            Self::Queue(queue) | Self::CallEvents(queue, _) => queue.doubt(doubt),
             Self::Latch(latch) => {
-                latch.doubt();
+                latch.doubt(doubt);
                 None
             }
             Self::Calls(_) | Self::Keep(_) => None,
@@ -105,7 +105,8 @@ impl Sink {
                 latch.lose();
                 None
             }
-            Self::Calls(_) | Self::Keep(_) => None,
+            Self::Calls(calls) => calls.end(),
+            Self::Keep(_) => None,
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, task::Poll, time::Duration};
 
-use ari_core::{AriClient, Calls, Error, IncomingCall, router::Feed};
+use ari_core::{AriClient, Calls, Error, IncomingCall, events::StasisStart, router::Feed};
 use futures::StreamExt;
 use serde_json::json;
 
@@ -437,4 +437,57 @@ fn only_the_start_of_a_call_is_a_call() {
     remote.deliver(&Feed::All, &on_channel("StasisStart", "c"));
     assert_eq!(taken(&mut calls).len(), 0);
     assert_eq!(held(&ari).0, 2);
+}
+
+/// What a program sees that has just connected, and asks for its calls a moment later.
+#[test]
+fn calls_that_came_before_the_first_stream_are_in_it_with_their_events() {
+    let fake = fake();
+    let ari = fake.ari();
+    for id in ["over", "gone", "c"] {
+        fake.emit(&on_channel("StasisStart", id)).unwrap();
+    }
+    fake.emit(&on_channel("ChannelDestroyed", "gone")).unwrap();
+    fake.emit(&on_channel("StasisEnd", "over")).unwrap();
+    fake.emit(&dtmf("c", "1")).unwrap();
+    let mut calls = now(ari.calls()).unwrap();
+    let mut early = taken(&mut calls);
+    assert_eq!(ids(&early), ["c"]);
+    assert_eq!(read(early[0].events()), ["ChannelDtmfReceived"]);
+    fake.emit(&dtmf("c", "2")).unwrap();
+    assert_eq!(read(early[0].events()), ["ChannelDtmfReceived"]);
+    fake.emit(&on_channel("StasisStart", "d")).unwrap();
+    assert_eq!(ids(&taken(&mut calls)), ["d"]);
+    // Nobody asked for the calls that come once the stream is gone.
+    drop(calls);
+    fake.emit(&on_channel("StasisStart", "e")).unwrap();
+    assert!(taken(&mut now(ari.calls()).unwrap()).is_empty());
+    drop(early);
+    assert_eq!(held(&ari), NOTHING);
+}
+
+#[test]
+fn calls_that_somebody_listened_to_are_not_kept() {
+    let fake = fake();
+    let ari = fake.ari();
+    let starts = now(ari.events_of::<StasisStart>()).unwrap();
+    fake.emit(&on_channel("StasisStart", "c")).unwrap();
+    drop(starts);
+    let staged = now(ari.channels().originate("PJSIP/alice").staged()).unwrap();
+    let own = staged.handle().id().to_owned();
+    fake.emit(&on_channel("StasisStart", &own)).unwrap();
+    assert!(taken(&mut now(ari.calls()).unwrap()).is_empty());
+}
+
+/// A program that never asks for calls keeps no more than so many events.
+#[test]
+fn calls_that_nobody_asks_for_are_given_up() {
+    let fake = fake();
+    let ari = fake.ari();
+    fake.emit(&on_channel("StasisStart", "c")).unwrap();
+    for _ in 0..1024 {
+        fake.emit(&dtmf("c", "1")).unwrap();
+    }
+    fake.emit(&on_channel("StasisStart", "d")).unwrap();
+    assert!(taken(&mut now(ari.calls()).unwrap()).is_empty());
 }

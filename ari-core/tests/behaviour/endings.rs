@@ -1,15 +1,16 @@
 //! Waits for the end of things: latch, then ask, then wait.
 
-use std::time::Duration;
+use std::{task::Poll, time::Duration};
 
 use ari_core::{
-    ChannelHandle, Error, Gap, GapCause, Outcome, PlaybackHandle, Result, testing::Fake,
+    Calls, ChannelHandle, Error, Gap, GapCause, IncomingCall, Outcome, PlaybackHandle, Result,
+    events::ChannelDtmfReceived, testing::Fake,
 };
 use serde_json::{Value, json};
 
 use crate::support::{
     GET_CHANNEL, GET_PLAYBACK, NOTHING, Task, asked, fake, held, now, on_channel, on_playback,
-    on_recording,
+    on_recording, read, ready,
 };
 
 /// The kind of the event that ended it; `gone` where none came.
@@ -31,6 +32,13 @@ fn finished(playback: &PlaybackHandle) -> Task<Result<Outcome>> {
 fn hungup(channel: &ChannelHandle) -> Task<Result<Outcome>> {
     let channel = channel.clone();
     Task::start(async move { channel.until_hungup().await })
+}
+
+fn next_call(calls: &mut Calls) -> IncomingCall {
+    match ready(calls) {
+        Poll::Ready(Some(call)) => call,
+        other => panic!("no call: {other:?}"),
+    }
 }
 
 fn lives(fake: &Fake, operation: &str, times: usize) {
@@ -306,4 +314,27 @@ fn a_wait_ends_with_its_scope() {
     fake.advance(Duration::from_secs(1));
     drop(ari);
     assert!(wait.outcome().is_some(), "a wait never outlives its client");
+}
+
+/// A prompt is played, the caller hangs up meanwhile, and only then somebody wants its digits.
+#[test]
+fn a_stream_of_what_has_ended_ends() {
+    let fake = fake();
+    let ari = fake.ari();
+    let mut calls = now(ari.calls()).unwrap();
+    fake.emit(&on_channel("StasisStart", "ended")).unwrap();
+    fake.emit(&on_channel("StasisStart", "left")).unwrap();
+    let ended = next_call(&mut calls).channel();
+    let left = next_call(&mut calls).channel();
+    fake.emit(&on_channel("ChannelDestroyed", "ended")).unwrap();
+    assert_eq!(read(&mut now(ended.events()).unwrap()), ["end Ended"]);
+    fake.emit(&on_channel("StasisEnd", "left")).unwrap();
+    // It talks on in the dialplan for a while.
+    lives(&fake, GET_CHANNEL, 2);
+    let mut events = now(left.events_of::<ChannelDtmfReceived>()).unwrap();
+    for _ in 0..3 {
+        assert_eq!(read(&mut events), [""; 0]);
+        fake.advance(Duration::from_secs(1));
+    }
+    assert_eq!(read(&mut events), ["end Ended"]);
 }

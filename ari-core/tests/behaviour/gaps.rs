@@ -9,7 +9,7 @@ use ari_core::{
 };
 use serde_json::json;
 
-use crate::support::{GET_CHANNEL, Task, asked, dtmf, fake, now, on_channel, read, ready};
+use crate::support::{GET_CHANNEL, NODE, Task, asked, dtmf, fake, now, on_channel, read, ready};
 
 const REST_OF_TIME: Duration = Duration::from_hours(1);
 
@@ -262,4 +262,34 @@ fn a_question_raised_by_what_a_stream_does_not_show_is_asked() {
     assert_eq!(asked(&fake, GET_CHANNEL), 1);
     fake.advance(Duration::from_secs(2));
     assert_eq!(task.outcome(), Some(true));
+}
+
+/// What was made while the connection is away begins with the gap, as if it had been there before.
+#[test]
+fn a_stream_that_is_made_in_an_outage_has_its_gap() {
+    let fake = fake();
+    let ari = fake.ari();
+    let router = ari.client().router();
+    router.lost(Gap::new(None, GapCause::Reconnected));
+    let mut events = now(ari.events()).unwrap();
+    let mut staged = now(ari.channels().originate("PJSIP/alice").staged()).unwrap();
+    assert_eq!(read(&mut events), ["Gap Reconnected None"]);
+    assert_eq!(read(staged.events()), ["Gap Reconnected None"]);
+    router.resynced();
+    assert_eq!(read(&mut events), ["Resynced"]);
+    assert_eq!(read(&mut now(ari.events()).unwrap()), [""; 0]);
+}
+
+#[test]
+fn what_was_of_an_asterisk_that_is_not_there_any_more_is_lost() {
+    let fake = fake();
+    let ari = fake.ari();
+    let mut here = now(ari.for_node(NODE).unwrap().events()).unwrap();
+    let mut calls = now(ari.for_node(NODE).unwrap().calls()).unwrap();
+    let mut everywhere = now(ari.events()).unwrap();
+    ari.client().router().lose_asterisk(NODE);
+    assert_eq!(read(&mut here), ["end Lost"]);
+    assert!(matches!(ready(&mut calls), Poll::Ready(None)));
+    fake.emit(&on_channel("ChannelHold", "c")).unwrap();
+    assert_eq!(read(&mut everywhere), ["ChannelHold"]);
 }

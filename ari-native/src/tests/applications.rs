@@ -127,3 +127,21 @@ async fn all_applications_and_subscribe_all_are_asked_for_again_after_a_loss() {
     assert_eq!(next(&mut others).await, "StasisStart");
     assert_eq!(next(&mut others).await, "Last");
 }
+
+/// What is made for, or listed of, any of the applications is heard by the client that is for all.
+#[tokio::test(start_paused = true)]
+async fn the_client_of_all_hears_the_entities_of_each() {
+    let mut server = Server::new();
+    let ari = to(&server).application("other").connect().await.unwrap();
+    let mut socket = server.socket().await;
+    let originate = ari.channels().originate("PJSIP/alice").app("other");
+    let mut staged = originate.staged().await.unwrap();
+    let id = staged.handle().id().to_owned();
+    server.on("GET /channels", Reply::Answer("200 OK", r#"[{"id":"c"}]"#));
+    let listed = ari.channels().list().await.unwrap().items.remove(0);
+    let mut events = listed.events().await.unwrap();
+    send(&mut socket, &start("other", &id)).await;
+    send(&mut socket, &start("other", "c")).await;
+    assert_eq!(next(staged.events()).await, "StasisStart");
+    assert_eq!(next(&mut events).await, "StasisStart");
+}

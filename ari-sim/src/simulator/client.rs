@@ -4,6 +4,7 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use ari_core::{
     AriClient, ConnectionState, Error, Gathered, Metadata, Request, Response, Result, Version,
+    interrupted,
     local::LocalEvents,
     not_sent,
     router::{Feed, Router},
@@ -68,7 +69,7 @@ impl Client {
             .closed
             .run_until_cancelled(answer)
             .await
-            .ok_or(Error::Closed)?;
+            .ok_or_else(|| interrupted(request.operation))?;
         let response = answer.map_err(|_| Error::TimedOut {
             operation: request.operation.to_string(),
             after: limit,

@@ -206,7 +206,7 @@ impl LocalLink {
         }
         drop(joined);
         let gap = Gap::new(None, GapCause::Reconnected);
-        self.events.router().gap_everywhere(gap);
+        self.events.router().lost(gap);
         true
     }
 

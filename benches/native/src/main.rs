@@ -60,8 +60,16 @@ fn contest() -> Result<()> {
         "{ROUNDS} rounds; events of {} bytes on average\n",
         bytes / many.len()
     );
-    requests(&simulator)?;
-    events(&simulator, &one, &many)
+    // As with any bench, a word picks what is measured.
+    let word = std::env::args().skip(1).find(|word| !word.starts_with('-'));
+    let picked = |name: &str| word.as_deref().is_none_or(|word| name.contains(word));
+    if picked("requests") {
+        requests(&simulator)?;
+    }
+    if picked("events") {
+        events(&simulator, &one, &many)?;
+    }
+    Ok(())
 }
 
 /// Runs a future on a runtime of its own.

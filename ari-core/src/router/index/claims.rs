@@ -1,10 +1,10 @@
 //! New calls: who gets them, and when no more are taken.
 
-use std::{sync::Arc, task::Waker};
+use std::{collections::BTreeSet, sync::Arc, task::Waker};
 
 use super::{Index, Interest, Slot};
 use crate::{
-    endings::LatchState,
+    endings::{Finality, LatchState, finality},
     entity::EntityKind,
     event::{Event, Role},
     router::{CallQueue, Claimed, Feed, Queue, Sink, feeds::FeedNo},
@@ -12,6 +12,62 @@ use crate::{
 
 /// Room for the events of a call that nobody has read yet.
 const CALL_EVENTS: usize = 1024;
+
+const STASIS_START: &str = "StasisStart";
+
+/// What sees the events of a call that was claimed.
+pub(super) struct Watch {
+    events: Arc<Queue>,
+    ending: Arc<LatchState>,
+}
+
+/// Events that are kept for the first stream of calls, from the first call on that came before it.
+const EARLY_EVENTS: usize = 1024;
+
+/// Calls that came before there was a stream of calls, with all events that followed: a program that has
+/// just connected, and subscribes a moment later, must not lose them.
+#[derive(Default)]
+pub(crate) struct Early {
+    /// Empty as long as no such call came.
+    events: Vec<Event>,
+    /// There were too many events: this program takes no calls.
+    given_up: bool,
+    /// Applications that have, or had, a stream of calls.
+    served: BTreeSet<Arc<str>>,
+}
+
+impl Early {
+    /// Keeps what follows a call that is kept.
+    pub(super) fn follow(&mut self, event: &Event) {
+        if self.events.is_empty() {
+            return;
+        }
+        self.events.push(event.clone());
+        if self.events.len() > EARLY_EVENTS {
+            let events = std::mem::take(&mut self.events);
+            let calls = events.iter().filter(|event| event.kind() == STASIS_START);
+            tracing::warn!(
+                calls = calls.count(),
+                "new calls are not taken: nobody has asked for Ari::calls() or listens to StasisStart"
+            );
+            self.given_up = true;
+        }
+    }
+
+    /// Whether it keeps the first call of an application.
+    fn takes(&self, event: &Event) -> bool {
+        let served = |application| self.served.contains(application);
+        self.events.is_empty() && !self.given_up && !event.application().is_some_and(served)
+    }
+}
+
+/// The channel that an event is about.
+fn channel_of(event: &Event) -> Option<&str> {
+    let mut concerns = event.concerns();
+    let channel = concerns
+        .find(|concern| concern.kind == EntityKind::Channel && concern.role == Role::Subject)?;
+    Some(channel.id)
+}
 
 impl Slot {
     /// Whether this stream of calls may take the call that an event announces.
@@ -29,15 +85,17 @@ impl Index {
     /// Hands a new call to the next stream of calls, with its events already flowing.
     ///
     /// A channel that this client created, and whose end it watches, is not a new call.
-    pub(super) fn claim(&mut self, feed: FeedNo, event: &Event, wakers: &mut Vec<Waker>) {
-        let channel = event
-            .concerns()
-            .find(|concern| concern.kind == EntityKind::Channel && concern.role == Role::Subject);
-        let Some(channel) = channel.filter(|_| event.kind() == "StasisStart") else {
-            return;
+    pub(super) fn claim(
+        &mut self,
+        feed: FeedNo,
+        event: &Event,
+        wakers: &mut Vec<Waker>,
+    ) -> Option<Watch> {
+        let Some(id) = channel_of(event).filter(|_| event.kind() == STASIS_START) else {
+            return None;
         };
-        if self.is_watched(channel.id, event) {
-            return;
+        if self.is_watched(id, event) {
+            return None;
         }
         let streams = self
             .calls
@@ -57,7 +115,7 @@ impl Index {
             .clone()
             .find(|number| *number > self.last_caller)
             .or_else(|| turns.next());
-        let Some(number) = next else { return };
+        let number = next?;
         self.last_caller = number;
         let Some(Slot {
             scope,
@@ -66,10 +124,10 @@ impl Index {
             ..
         }) = self.slot(number)
         else {
-            return;
+            return None;
         };
         let (scope, calls, calls_feed) = (*scope, Arc::clone(calls), interest.feed.clone());
-        let id: Arc<str> = channel.id.into();
+        let id: Arc<str> = id.into();
         let interest = Interest {
             entity: Some((EntityKind::Channel, Arc::clone(&id))),
             asterisk_id: event.asterisk_id().map(Arc::from),
@@ -92,13 +150,66 @@ impl Index {
         let ending_slot = add(Sink::Latch(Arc::clone(&ending)));
         let claimed = Claimed {
             start: event.clone(),
-            events,
+            events: Arc::clone(&events),
             events_slot,
-            ending,
+            ending: Arc::clone(&ending),
             ending_slot,
         };
         wakers.extend(calls.push(claimed));
         wakers.extend(self.flow(&calls_feed, &calls));
+        Some(Watch { events, ending })
+    }
+
+    /// Keeps a call that came before anybody could take it, unless somebody listens to calls by events.
+    pub(super) fn keep_early(&mut self, event: &Event) {
+        let kinds = self.kinds.get(STASIS_START);
+        let heard = !self.broad.is_empty() || kinds.is_some_and(|rows| !rows.is_empty());
+        let watched = channel_of(event).is_none_or(|id| self.is_watched(id, event));
+        if self.local && !heard && !watched && self.early.takes(event) {
+            self.early.events.push(event.clone());
+        }
+    }
+
+    /// Hands the calls that are kept of a feed to its first stream, with the events that came since. What is
+    /// over already is no new call.
+    pub(super) fn hand_over_early(&mut self, name: &Feed, feed: FeedNo, wakers: &mut Vec<Waker>) {
+        let Feed::Calls(application) = name else {
+            return;
+        };
+        self.early.served.insert(Arc::clone(application));
+        let events = std::mem::take(&mut self.early.events);
+        let is_ours = |event: &Event| {
+            event.kind() == STASIS_START && event.application() == Some(&**application)
+        };
+        let goes_on = |place: usize, id: &str| {
+            let later = events.iter().skip(place + 1);
+            let mut ends = later.map(|event| finality(EntityKind::Channel, id, event));
+            ends.all(|finality| finality == Finality::Goes)
+        };
+        let mut taken: Vec<(Arc<str>, Watch)> = Vec::new();
+        for (place, event) in events.iter().enumerate() {
+            for (_, watch) in taken
+                .iter()
+                .filter(|(id, _)| event.is_about(EntityKind::Channel, id))
+            {
+                self.sequence += 1;
+                wakers.extend(watch.events.push(event, self.sequence));
+                watch.ending.see(event);
+            }
+            if is_ours(event)
+                && let Some(id) = channel_of(event)
+                && goes_on(place, id)
+                && let Some(watch) = self.claim(feed, event, wakers)
+            {
+                taken.push((id.into(), watch));
+            }
+        }
+        if events
+            .iter()
+            .any(|event| event.kind() == STASIS_START && !is_ours(event))
+        {
+            self.early.events = events;
+        }
     }
 
     /// Whether somebody of this client waits for the end of the channel that this event is about.

@@ -5,7 +5,7 @@ use std::{sync::Arc, task::Waker};
 use super::Index;
 use crate::{
     entity::EntityKind,
-    router::{End, Sink},
+    router::{Doubt, End, Sink},
 };
 
 /// An entity that a subscription waits for: for its end, or for its events.
@@ -74,7 +74,7 @@ impl Index {
         }
         slot.interest.pending = false;
         if std::mem::take(&mut slot.missed) {
-            slot.sink.doubt()
+            slot.sink.doubt(Doubt::Gone)
         } else {
             None
         }
@@ -85,9 +85,18 @@ impl Index {
         self.held(awaited)?.lose()
     }
 
-    /// Nobody can tell whether what a subscription waits for is gone.
-    pub(crate) fn doubt(&self, awaited: &Awaited) -> Option<Waker> {
-        self.held(awaited)?.doubt()
+    /// What a subscription waits for is to be asked for.
+    pub(crate) fn doubt(&self, awaited: &Awaited, doubt: Doubt) -> Option<Waker> {
+        self.held(awaited)?.doubt(doubt)
+    }
+
+    /// Loses what was subscribed to of this Asterisk alone.
+    pub(crate) fn lose_asterisk(&self, id: &str, wakers: &mut Vec<Waker>) {
+        for slot in self.slots.iter().flatten() {
+            if slot.interest.asterisk_id.as_deref() == Some(id) {
+                wakers.extend(slot.sink.lose());
+            }
+        }
     }
 
     fn held(&self, awaited: &Awaited) -> Option<&Sink> {
@@ -99,7 +108,7 @@ impl Index {
     pub(crate) fn retire(&mut self, end: End, wakers: &mut Vec<Waker>) {
         self.retired = Some(end);
         self.for_each_sink(None, |sink| match sink {
-            Sink::Latch(_) => wakers.extend(sink.doubt()),
+            Sink::Latch(_) => wakers.extend(sink.doubt(Doubt::Gone)),
             sink => wakers.extend(sink.end(end)),
         });
     }
