@@ -9,7 +9,7 @@ use std::{
 
 use ari_core::{
     Answer, ConnectionState, End, Error, Gap, GapCause, HttpRequest, Metadata, Request, Response,
-    Result, Version, local::LocalEvents,
+    Result, Version, interrupted, local::LocalEvents,
 };
 use tokio::{
     sync::watch,
@@ -458,7 +458,8 @@ impl Link {
                 Err(failure.into_error(request.operation, self.peer(), limit))
             }
             // Whatever becomes of it, it is because the client ends.
-            _ => Err(Error::Closed),
+            Some(Err(Failure::NotSent(_))) => Err(Error::Closed),
+            _ => Err(interrupted(request.operation)),
         }
     }
 

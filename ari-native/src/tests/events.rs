@@ -48,7 +48,7 @@ async fn a_reader_that_keeps_up_misses_nothing_of_a_burst() {
     let (ari, mut server) = connected().await;
     let mut socket = server.socket().await;
     let mut events = ari.events().await.unwrap();
-    let sender = tokio::spawn(async move {
+    let sender = TaskTracker::new().spawn(async move {
         for _ in 0..BURST {
             socket
                 .feed(Message::text(r#"{"type":"Burst"}"#))

@@ -394,3 +394,25 @@ async fn a_repair_is_a_task_of_its_own_and_ends_with_its_socket() {
         until("the repair alone is there", || tasks(&server) == 2).await;
     }
 }
+
+/// As after a restart of a container: who listened to one Asterisk alone must not wait for another.
+#[tokio::test(start_paused = true)]
+async fn streams_of_an_asterisk_that_another_has_replaced_are_lost() {
+    let (ari, mut server) = connected().await;
+    let socket = server.socket().await;
+    ok(
+        &server,
+        "GET /endpoints",
+        r#"[{"technology":"PJSIP","resource":"alice","channel_ids":[]}]"#,
+    );
+    let endpoint = ari.endpoints().list().await.unwrap().items.remove(0);
+    let mut here = endpoint.events().await.unwrap();
+    let mut everywhere = ari.events().await.unwrap();
+    let info = r#"{"system":{"version":"22.10.1","entity_id":"02:00:00:00:00:99"}}"#;
+    ok(&server, "GET /asterisk/info", info);
+    let _socket = again(&mut server, socket).await;
+    assert_eq!(next(&mut everywhere).await, "Gap Reconnected None");
+    assert_eq!(next(&mut here).await, "Gap Reconnected None");
+    assert_eq!(next(&mut here).await, "end Some(Lost)");
+    assert_eq!(next(&mut everywhere).await, "Resynced");
+}

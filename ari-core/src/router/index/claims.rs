@@ -91,9 +91,7 @@ impl Index {
         event: &Event,
         wakers: &mut Vec<Waker>,
     ) -> Option<Watch> {
-        let Some(id) = channel_of(event).filter(|_| event.kind() == STASIS_START) else {
-            return None;
-        };
+        let id = channel_of(event).filter(|_| event.kind() == STASIS_START)?;
         if self.is_watched(id, event) {
             return None;
         }
