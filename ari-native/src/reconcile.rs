@@ -43,6 +43,24 @@ impl Question {
 struct Listed<'a> {
     #[serde(borrow)]
     id: Cow<'a, str>,
+    #[serde(borrow)]
+    dialplan: Option<Dialplan<'a>>,
+}
+
+/// Where in the dialplan a channel is.
+#[derive(Deserialize)]
+struct Dialplan<'a> {
+    #[serde(borrow)]
+    app_name: Option<Cow<'a, str>>,
+}
+
+impl Listed<'_> {
+    /// Whether it is a channel that is in no Stasis application, as far as is known.
+    fn is_outside(&self) -> bool {
+        let place = self.dialplan.as_ref();
+        let application = place.and_then(|place| place.app_name.as_deref());
+        application.is_some_and(|name| name != "Stasis")
+    }
 }
 
 /// What a question was answered with.
@@ -62,6 +80,8 @@ pub(crate) struct Comparison {
     listed: HashSet<EntityKind>,
     exist: HashSet<(EntityKind, String)>,
     gone: HashSet<(EntityKind, String)>,
+    /// Channels that exist outside of every application.
+    outside: HashSet<String>,
 }
 
 impl Comparison {
@@ -72,6 +92,7 @@ impl Comparison {
             listed: HashSet::new(),
             exist: HashSet::new(),
             gone: HashSet::new(),
+            outside: HashSet::new(),
         }
     }
 
@@ -110,8 +131,12 @@ impl Comparison {
                 let Some(items) = items else {
                     return Verdict::Unclear;
                 };
-                let ids = items.into_iter().map(|item| item.id.into_owned());
-                self.exist.extend(ids.map(|id| (*kind, id)));
+                for item in items {
+                    if item.is_outside() {
+                        self.outside.insert(item.id.clone().into_owned());
+                    }
+                    self.exist.insert((*kind, item.id.into_owned()));
+                }
                 self.listed.insert(*kind);
             }
             Question::One(kind, id) => {
@@ -128,27 +153,30 @@ impl Comparison {
 
     /// Who is gone, and who nobody could tell of.
     pub(crate) fn outcome(self) -> Compared {
-        let (mut gone, mut unknown) = (Vec::new(), Vec::new());
+        let mut compared = Compared::default();
         for awaited in self.awaited {
             let one = (awaited.kind(), awaited.id().to_owned());
             if self.exist.contains(&one) {
-                continue;
-            }
-            if self.gone.contains(&one) || self.listed.contains(&one.0) {
-                gone.push(awaited);
+                if one.0 == EntityKind::Channel && self.outside.contains(&one.1) {
+                    compared.outside.push(awaited);
+                }
+            } else if self.gone.contains(&one) || self.listed.contains(&one.0) {
+                compared.gone.push(awaited);
             } else {
-                unknown.push(awaited);
+                compared.unknown.push(awaited);
             }
         }
-        Compared { gone, unknown }
+        compared
     }
 }
 
 /// The outcome of a comparison.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Compared {
     /// They do not exist any more.
     pub(crate) gone: Vec<Awaited>,
     /// Nobody could tell.
     pub(crate) unknown: Vec<Awaited>,
+    /// They are outside of every application, where no event may tell of their end.
+    pub(crate) outside: Vec<Awaited>,
 }

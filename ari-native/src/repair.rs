@@ -169,6 +169,9 @@ async fn compare(link: &Link) {
     for unknown in &compared.unknown {
         router.doubt(unknown);
     }
+    for outside in &compared.outside {
+        router.left(outside);
+    }
     if !compared.gone.is_empty() || !compared.unknown.is_empty() {
         let (gone, unknown) = (compared.gone.len(), compared.unknown.len());
         tracing::info!(

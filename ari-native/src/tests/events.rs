@@ -9,6 +9,7 @@ use tokio::{
     time::{Instant, timeout},
 };
 use tokio_tungstenite::tungstenite::Message;
+use tokio_util::task::TaskTracker;
 
 use super::{
     connected, next,

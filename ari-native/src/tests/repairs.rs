@@ -416,3 +416,19 @@ async fn streams_of_an_asterisk_that_another_has_replaced_are_lost() {
     assert_eq!(next(&mut here).await, "end Some(Lost)");
     assert_eq!(next(&mut everywhere).await, "Resynced");
 }
+
+/// It was sent back to the dialplan, and no event will tell of its end.
+#[tokio::test(start_paused = true)]
+async fn a_channel_that_left_during_the_outage_is_asked_for_until_it_is_gone() {
+    let (ari, mut server) = connected().await;
+    let socket = server.socket().await;
+    let mut events = ari.channels().handle("c").events().await.unwrap();
+    let listed = r#"[{"id":"c","dialplan":{"app_name":"Dial"}}]"#;
+    ok(&server, "GET /channels", listed);
+    ok(&server, "GET /channels/c", "{}");
+    ok(&server, "GET /channels/c", "{}");
+    let _socket = again(&mut server, socket).await;
+    assert_eq!(next(&mut events).await, "Gap Reconnected None");
+    assert_eq!(next(&mut events).await, "Resynced");
+    assert_eq!(next(&mut events).await, "end Some(Ended)");
+}
