@@ -238,7 +238,8 @@ pub enum Accepted {
     Application(Ari),
     /// One call (`connection_type=per_call_config`): a client of an application that exists for this call
     /// only, `<application>:<channel name>`, and the call. It is closed when Asterisk closes the connection,
-    /// about 3 s after the end of the call; one that is lost may come back for 5 s.
+    /// about 3 s after the end of the call; one that is lost may come back for 5 s. A call that comes back later
+    /// goes to the dialplan, as one for which Asterisk cannot connect.
     Call(Ari, IncomingCall),
 }
 
@@ -394,10 +395,16 @@ impl Hub {
             .spawn(driver::run(Ending(Arc::clone(&link)), socket));
         let accepted = match calls {
             None => Accepted::Application(ari),
-            Some(mut calls) => match timeout(limit, calls.next()).await {
-                Ok(Some(call)) => Accepted::Call(ari, call),
-                Ok(None) | Err(_) => return Err(format!("no call began within {limit:?}")),
-            },
+            Some(mut calls) => {
+                let Ok(Some(call)) = timeout(limit, calls.next()).await else {
+                    let given_back = give_back(&ari).await;
+                    let left = given_back.err().map_or_else(String::new, |error| {
+                        format!(", and Asterisk has it still: {error}")
+                    });
+                    return Err(format!("no call began within {limit:?}{left}"));
+                };
+                Accepted::Call(ari, call)
+            }
         };
         // A client that has ended meanwhile is of no use to anybody.
         let sent = link
@@ -425,6 +432,20 @@ fn is_alive(link: &Link) -> bool {
         link.state(),
         ConnectionState::Closed | ConnectionState::Replaced
     )
+}
+
+/// Sends a call back to the dialplan, as Asterisk does where it cannot connect: the client that served it has
+/// ended while Asterisk had no connection.
+async fn give_back(ari: &Ari) -> Result<()> {
+    let application = ari.identity().application.unwrap_or_default();
+    for channel in ari.channels().list().await?.items {
+        let name = channel.snapshot().and_then(|known| known.name.as_deref());
+        let before = name.and_then(|name| application.strip_suffix(name));
+        if before.is_some_and(|before| before.ends_with(':')) {
+            channel.continue_in_dialplan().await?;
+        }
+    }
+    Ok(())
 }
 
 /// Whether an application is that of one call, `<application>:<channel name>`: the name of a channel is a

@@ -49,10 +49,11 @@ pub(super) enum Seen {
     End,
 }
 
-/// What a stream of all events gives while a fault comes and goes.
+/// What a stream of all events of an application gives while a fault comes and goes.
 pub(super) async fn observe(
     simulator: &Simulator,
     events: &mut Events,
+    application: &str,
     fault: &Fault,
 ) -> Vec<Seen> {
     let rule = FaultRule::from(fault.clone());
@@ -75,7 +76,7 @@ pub(super) async fn observe(
         }
         let request = Request::new(&USER_EVENT, Metadata::default())
             .with("eventName", number.to_string())
-            .with("application", "demo");
+            .with("application", application);
         simulator.request(&request).await;
         sleep(Duration::from_millis(200)).await;
         while let Some(item) = events.next().now_or_never() {
@@ -162,7 +163,7 @@ async fn no_event_is_missing_without_a_gap() {
         let simulator = Simulator::builder().user("user", "secret").seed(1).start();
         let ari = to(&simulator).connect().await.unwrap();
         let mut events = ari.events().await.unwrap();
-        let seen = observe(&simulator, &mut events, &fault).await;
+        let seen = observe(&simulator, &mut events, "demo", &fault).await;
         judge(&fault, &seen, &ari);
     }
 }

@@ -52,7 +52,7 @@ pub(super) async fn dialed(
     (builder.serve(entrance, Pipes(pipes), ADDRESS), socket)
 }
 
-async fn within<T>(what: impl Future<Output = T>) -> T {
+pub(super) async fn within<T>(what: impl Future<Output = T>) -> T {
     timeout(PATIENCE, what).await.expect("it takes too long")
 }
 
@@ -63,7 +63,7 @@ pub(super) async fn application(listener: &mut Listener) -> Ari {
     }
 }
 
-async fn call(listener: &mut Listener) -> (Ari, IncomingCall) {
+pub(super) async fn call(listener: &mut Listener) -> (Ari, IncomingCall) {
     match within(listener.accept()).await {
         Some(Accepted::Call(ari, call)) => (ari, call),
         other => panic!("{other:?} is no call"),

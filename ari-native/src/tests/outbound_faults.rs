@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use super::{
     faults::{Seen, judge, observe, untold},
     next,
-    outbound::{URI, application, dialed, simulator},
+    outbound::{URI, application, call, dialed, simulator, within},
 };
 
 #[tokio::test(start_paused = true)]
@@ -27,10 +27,33 @@ async fn no_event_is_missing_without_a_gap() {
         let (mut listener, _socket) = dialed(&simulator, outbound).await;
         let ari = application(&mut listener).await;
         let mut events = ari.events().await.unwrap();
-        let seen = observe(&simulator, &mut events, &fault).await;
+        let seen = observe(&simulator, &mut events, "demo", &fault).await;
         judge(&fault, &seen, &ari);
         // It is one client all the time.
         assert!(listener.accept().now_or_never().is_none(), "{fault:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_event_of_a_call_is_missing_without_a_gap() {
+    for fault in Fault::all() {
+        let simulator = simulator();
+        let (mut listener, _socket) = dialed(&simulator, Outbound::per_call(URI, ["desk"])).await;
+        let placed = simulator.call("1000").patience(Duration::from_hours(1));
+        let caller = placed.await;
+        let (ari, _call) = call(&mut listener).await;
+        let mut events = ari.events().await.unwrap();
+        let name = ari.identity().application.unwrap();
+        let seen = observe(&simulator, &mut events, &name, &fault).await;
+        if seen.last() == Some(&Seen::End) {
+            assert_eq!(untold(&seen), [0; 0], "{fault:?}: {seen:?}");
+            assert_eq!(ari.state(), ConnectionState::Closed, "{fault:?}");
+            // A call that nobody serves any more does not wait for ever.
+            simulator.clear_faults();
+            within(caller.ended()).await.unwrap();
+        } else {
+            judge(&fault, &seen, &ari);
+        }
     }
 }
 
@@ -40,7 +63,7 @@ async fn who_takes_the_application_over_ends_the_streams_after_a_gap() {
     let (mut listener, _socket) = dialed(&simulator, Outbound::persistent(URI, ["demo"])).await;
     let ari = application(&mut listener).await;
     let mut events = ari.events().await.unwrap();
-    let seen = observe(&simulator, &mut events, &Fault::ReplaceApplication).await;
+    let seen = observe(&simulator, &mut events, "demo", &Fault::ReplaceApplication).await;
     assert_eq!(untold(&seen), [0; 0]);
     assert_eq!(seen[seen.len() - 2..], [Seen::Gap, Seen::End]);
     assert_eq!(events.end(), Some(End::Replaced));
@@ -56,7 +79,7 @@ async fn an_asterisk_that_has_become_another_one_has_another_client() {
     let mut events = ari.events().await.unwrap();
     let start = Instant::now();
     let fault = Fault::change_entity_id("02:00:00:00:00:99");
-    let seen = observe(&simulator, &mut events, &fault).await;
+    let seen = observe(&simulator, &mut events, "demo", &fault).await;
     assert_eq!(untold(&seen), [0; 0]);
     assert_eq!(seen.last(), Some(&Seen::Gap));
     let error = ari.channels().list().await.unwrap_err();
