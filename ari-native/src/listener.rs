@@ -235,6 +235,9 @@ pub enum Accepted {
     /// [`End::Replaced`](ari_core::End::Replaced), and it is closed, as it is when Asterisk has unregistered the
     /// last one. Asterisk connects again and says what the connection is for now, which gives a new client: what
     /// Asterisk does when it reads a changed configuration looks the same.
+    ///
+    /// Asterisk keeps what happens while it has no connection, and sends that first. A client that goes on hands it
+    /// to its streams. A new one has none yet: ask which channels wait already, as after any start.
     Application(Ari),
     /// One call (`connection_type=per_call_config`): a client of an application that exists for this call
     /// only, `<application>:<channel name>`, and the call. It is closed when Asterisk closes the connection,
