@@ -98,8 +98,10 @@ impl Valve {
         self.lock().reset
     }
 
+    /// Whether nothing that is written arrives any more: until it is another connection.
     pub(crate) fn is_dead(&self) -> bool {
-        matches!(self.lock().flow, Flow::Dead(_))
+        let state = self.lock();
+        state.reset || matches!(state.flow, Flow::Dead(_))
     }
 
     /// Whether it may be read; otherwise the task is woken when it may.
@@ -133,5 +135,23 @@ impl Valve {
     /// Waits until it can be written; says whether the connection lived through it.
     pub(crate) async fn writable(&self) -> bool {
         self.until(|flow| !matches!(flow, Flow::Dead(_))).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_dead_connection_carries_nothing_before_it_is_reset() {
+        let (valve, fault) = (Valve::default(), FaultId::new(1));
+        assert!(!valve.is_dead());
+        valve.judge(|_| Some((fault, true)));
+        assert!(valve.is_dead());
+        assert_eq!(valve.end(fault), Afterwards::Broken);
+        // What was written meanwhile is lost, so what comes later must not arrive either.
+        assert!(valve.is_dead());
+        valve.renew();
+        assert!(!valve.is_dead());
     }
 }
