@@ -190,11 +190,15 @@ impl LocalLink {
         }
     }
 
-    /// Notes that it is connected.
+    /// Notes that it is connected; what belonged to another Asterisk is lost.
     pub(crate) fn joined(&self, session: SessionId, asterisk_id: &str) {
         let mut joined = self.lock();
         joined.session = Some(session);
-        joined.asterisk_id = Some(asterisk_id.into());
+        let before = joined.asterisk_id.replace(asterisk_id.into());
+        drop(joined);
+        if let Some(before) = before.filter(|before| **before != *asterisk_id) {
+            self.events.router().lose_asterisk(&before);
+        }
     }
 
     /// Notes that the connection was lost, and tells every stream; says whether it is to be made again.
