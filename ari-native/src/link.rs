@@ -210,12 +210,19 @@ impl Link {
         };
         let socket = self.open(plan, deadline).await?;
         let mut socket = socket.with_requests(Some(desk.open()));
+        let mut told = false;
         let hand_on = |frame| {
+            told = true;
             take_in(self, frame);
             Ok(())
         };
-        let greeting = greet_over(&mut socket, desk, &self.peer, limit, deadline, hand_on).await?;
-        Ok((socket, greeting))
+        let greeting = greet_over(&mut socket, desk, &self.peer, limit, deadline, hand_on).await;
+        if told && greeting.is_err() {
+            // What was told came after the gap of the loss before, and this socket is lost, too.
+            let gap = Gap::new(None, GapCause::Reconnected);
+            self.events.router().gap_everywhere(gap);
+        }
+        Ok((socket, greeting?))
     }
 
     /// Begins with a socket that Asterisk opened.

@@ -8,7 +8,7 @@ use futures::{FutureExt, StreamExt};
 use tokio::time::Instant;
 
 use super::{
-    faults::{Seen, judge, observe, untold},
+    faults::{RECONNECTED, REPLACED, Seen, judge, observe, untold},
     next,
     outbound::{URI, application, call, dialed, simulator, within},
 };
@@ -65,7 +65,7 @@ async fn who_takes_the_application_over_ends_the_streams_after_a_gap() {
     let mut events = ari.events().await.unwrap();
     let seen = observe(&simulator, &mut events, "demo", &Fault::ReplaceApplication).await;
     assert_eq!(untold(&seen), [0; 0]);
-    assert_eq!(seen[seen.len() - 2..], [Seen::Gap, Seen::End]);
+    assert_eq!(seen[seen.len() - 2..], [Seen::Gap(REPLACED), Seen::End]);
     assert_eq!(events.end(), Some(End::Replaced));
     assert_eq!(ari.state(), ConnectionState::Closed);
     application(&mut listener).await;
@@ -81,7 +81,7 @@ async fn an_asterisk_that_has_become_another_one_has_another_client() {
     let fault = Fault::change_entity_id("02:00:00:00:00:99");
     let seen = observe(&simulator, &mut events, "demo", &fault).await;
     assert_eq!(untold(&seen), [0; 0]);
-    assert_eq!(seen.last(), Some(&Seen::Gap));
+    assert_eq!(seen.last(), Some(&Seen::Gap(RECONNECTED)));
     let error = ari.channels().list().await.unwrap_err();
     assert!(matches!(error, Error::NotSent { .. }), "{error}");
     let other = application(&mut listener).await;
