@@ -77,22 +77,22 @@ impl Simulated {
     /// # Panics
     /// The application is not connected.
     pub fn inject(&self, application: &str, event: &Value) {
-        let told = self.try_inject(application, event);
-        assert!(told.is_some(), "{application} is not connected");
+        let event = told(event, application, &self.simulator.asterisk_id());
+        let told = self.simulator.inject_event(application, event);
+        assert!(told, "{application} is not connected");
     }
+}
 
-    /// As [`inject`](Self::inject); `None` if the application is not connected.
-    pub fn try_inject(&self, application: &str, event: &Value) -> Option<()> {
-        let mut event = event.clone();
-        let members = event.as_object_mut().unwrap();
-        for (name, value) in [
-            ("application", json!(application)),
-            ("asterisk_id", json!(self.simulator.asterisk_id())),
-            ("timestamp", json!("2026-01-01T00:00:00.000+0000")),
-        ] {
-            members.entry(name).or_insert(value);
-        }
-        let told = self.simulator.inject_event(application, event.to_string());
-        told.then_some(())
+/// An event as an Asterisk tells it to an application.
+pub(crate) fn told(event: &Value, application: &str, asterisk_id: &str) -> String {
+    let mut event = event.clone();
+    let members = event.as_object_mut().unwrap();
+    for (name, value) in [
+        ("application", application),
+        ("asterisk_id", asterisk_id),
+        ("timestamp", "2026-01-01T00:00:00.000+0000"),
+    ] {
+        members.entry(name).or_insert_with(|| json!(value));
     }
+    event.to_string()
 }

@@ -9,16 +9,19 @@ use std::{
     time::Duration,
 };
 
-use ari_core::{Ari, AriClient, Calls, ChannelHandle, IncomingCall, fresh_id};
+use ari_core::{
+    Ari, AriClient, Calls, ChannelHandle, IncomingCall, Metadata, Request, fresh_id,
+    operations::asterisk::GET_GLOBAL_VAR,
+};
 use ari_native::{Accepted, Listener};
 use ari_nats::NatsOptions;
 use ari_proxy::{Options, Server};
-use ari_sim::{Outbound, OutboundSocket};
+use ari_sim::{Fault, Outbound, OutboundSocket};
 use futures::StreamExt;
 use serde_json::Value;
 
 use crate::{
-    asterisk::Simulated,
+    asterisk::{self, Simulated},
     nats::NatsServer,
     recorder::{Recorder, Seen},
     relay::Relay,
@@ -30,8 +33,14 @@ use crate::{
 /// How long a client of the suite waits for an answer.
 pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// Silence after which a client of the suite pings: a test finds a dead connection after twice as long.
+const PING_INTERVAL: Duration = Duration::from_secs(2);
+
 /// Pause of the simulator before it connects again.
 const RECONNECT: Duration = Duration::from_millis(20);
+
+/// Why a scenario does not run on a real Asterisk.
+pub const ONLY_SIMULATED: &str = "a real Asterisk does not do this on command";
 
 /// Application that places the calls.
 const CONTROL: &str = "ari-test-control";
@@ -136,7 +145,7 @@ impl Fixture {
         };
         let asterisk = match (&simulated, &real) {
             (Some(simulated), _) => simulated.address().to_owned(),
-            (None, Some(real)) => real.parts().expect("an http URL").0.to_owned(),
+            (None, Some(real)) => real.parts().0,
             (None, None) => String::new(),
         };
         let mut fixture = Self {
@@ -176,10 +185,8 @@ impl Fixture {
                 .as_ref()
                 .unwrap()
                 .client(&fixture.application),
-            (Transport::Native | Transport::RestWs | Transport::Asterisk, Some(link)) => {
-                fixture.native(link, real.as_ref()).await
-            }
-            (Transport::Cluster | Transport::AsteriskCluster, Some(link)) => {
+            (_, Some(link)) if !transport.is_cluster() => fixture.native(link, real.as_ref()).await,
+            (_, Some(link)) => {
                 fixture.nats_url = Some(format!("nats://{}", link.relay.address()));
                 fixture
                     .cluster_client()
@@ -218,14 +225,14 @@ impl Fixture {
         let address = link.relay.address();
         let builder = match real {
             Some(real) => {
-                let (_, path) = real.parts().unwrap();
+                let (_, path) = real.parts();
                 ari_native::builder(format!("http://{address}/{path}"))
                     .credentials(&real.user, &real.password)
             }
             None => ari_native::builder(format!("http://{address}/ari"))
                 .credentials(Simulated::USER, Simulated::PASSWORD),
         };
-        let builder = if self.transport == Transport::RestWs {
+        let builder = if self.transport.is_rest_over_websocket() {
             builder.rest_over_websocket()
         } else {
             builder
@@ -233,6 +240,7 @@ impl Fixture {
         builder
             .application(&self.application)
             .request_timeout(REQUEST_TIMEOUT)
+            .ping_interval(PING_INTERVAL)
             .build_client()
             .await
             .unwrap()
@@ -384,18 +392,80 @@ impl Fixture {
     /// # Errors
     /// It is a real one.
     pub fn simulated(&self) -> Result<&Simulated, Failure> {
-        self.simulated.as_ref().ok_or(Failure::NotHere(
-            "a real Asterisk does not do this on command",
-        ))
+        self.simulated
+            .as_ref()
+            .ok_or(Failure::NotHere(ONLY_SIMULATED))
     }
 
-    /// Lets the Asterisk tell the application this event.
+    /// The way on which the Asterisk is reached.
+    fn line(&self) -> &Link {
+        let line = self.trunk.as_ref().or(self.link.as_ref());
+        line.expect("a real Asterisk is reached through a relay")
+    }
+
+    /// Tells the application this event as if the Asterisk did; what Asterisk would add is added.
+    ///
+    /// # Panics
+    /// The application is not connected.
+    pub fn inject(&self, event: &Value) {
+        let told = self.try_inject(event);
+        assert!(told.is_some(), "{} is not connected", self.application);
+    }
+
+    /// As [`inject`](Self::inject); `None` if the application is not connected.
+    pub fn try_inject(&self, event: &Value) -> Option<()> {
+        let node = match &self.simulated {
+            Some(simulated) => simulated.simulator().asterisk_id(),
+            None => self.node(),
+        };
+        self.try_inject_text(&asterisk::told(event, &self.application, &node))
+    }
+
+    /// As [`try_inject`](Self::try_inject), with a text that may be anything.
+    pub fn try_inject_text(&self, text: &str) -> Option<()> {
+        let told = match &self.simulated {
+            Some(simulated) => simulated
+                .simulator()
+                .inject_event(&self.application, text.to_owned()),
+            None => self.line().relay.inject(text),
+        };
+        told.then_some(())
+    }
+
+    /// Lets the Asterisk do what it is asked, and keeps its answers back.
     ///
     /// # Errors
-    /// It is a real one.
-    pub fn inject(&self, event: &Value) -> Result<(), Failure> {
-        self.simulated()?.inject(&self.application, event);
+    /// It cannot be.
+    pub fn hold_answers(&self) -> Result<(), Failure> {
+        match &self.simulated {
+            Some(simulated) => {
+                simulated.simulator().inject(Fault::NoAnswer)?;
+            }
+            None => self.line().relay.hold(),
+        }
         Ok(())
+    }
+
+    /// Ends [`hold_answers`](Self::hold_answers).
+    pub fn release_answers(&self) {
+        match &self.simulated {
+            Some(simulated) => simulated.simulator().clear_faults(),
+            None => self.line().relay.release(),
+        }
+    }
+
+    /// What the Asterisk has in a global variable, whatever goes wrong on the way.
+    pub async fn global(&self, name: &str) -> Option<String> {
+        if let Some(simulated) = &self.simulated {
+            let read = Request::new(&GET_GLOBAL_VAR, Metadata::default());
+            let read = read.with("variable", name);
+            let answer = simulated.simulator().request(&read).await;
+            let body: Value = serde_json::from_slice(&answer.body).ok()?;
+            Some(body["value"].as_str()?.to_owned())
+        } else {
+            let read = self.control.asterisk().get_global_var(name).await;
+            read.ok()?.value
+        }
     }
 }
 
@@ -403,6 +473,7 @@ async fn listener() -> Listener {
     ari_native::listen(SocketAddr::from(([127, 0, 0, 1], 0)))
         .credentials(Simulated::USER, Simulated::PASSWORD)
         .request_timeout(REQUEST_TIMEOUT)
+        .ping_interval(PING_INTERVAL)
         .listen()
         .await
         .unwrap()

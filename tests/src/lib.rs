@@ -7,7 +7,9 @@
 //!
 //! `cargo test -p ari-tests --test contract -- FILTER` runs the scenarios whose name contains the filter.
 //! With `ARI_TEST_URL`, `ARI_TEST_USERNAME` and `ARI_TEST_PASSWORD` set, the suite also runs on a real
-//! Asterisk whose dialplan includes `tests/asterisk/extensions.conf`.
+//! Asterisk whose dialplan includes `tests/asterisk/extensions.conf`: over HTTP and WebSocket, with REST over
+//! WebSocket, and behind our proxy. An outbound WebSocket would have to be in its `ari.conf`, with an address
+//! that is there before the suite is. What a real Asterisk cannot show is named in one list, with its reason.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -20,6 +22,7 @@
 pub mod asterisk;
 pub mod cluster;
 mod fixture;
+mod frames;
 pub mod log;
 pub mod monitor;
 mod nats;
@@ -30,7 +33,7 @@ mod transport;
 mod until;
 
 pub use self::{
-    fixture::{Fixture, Ground, Incoming, Link, REQUEST_TIMEOUT},
+    fixture::{Fixture, Ground, Incoming, Link, ONLY_SIMULATED, REQUEST_TIMEOUT},
     nats::NatsServer,
     recorder::{Seen, Went},
     relay::Relay,

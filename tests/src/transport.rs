@@ -17,19 +17,22 @@ pub enum Transport {
     Cluster,
     /// `ari-native` to a real Asterisk.
     Asterisk,
+    /// The same with all requests over the WebSocket.
+    AsteriskRestWs,
     /// The cluster before a real Asterisk.
     AsteriskCluster,
 }
 
 impl Transport {
     /// All of them.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::InProcess,
         Self::Native,
         Self::RestWs,
         Self::Outbound,
         Self::Cluster,
         Self::Asterisk,
+        Self::AsteriskRestWs,
         Self::AsteriskCluster,
     ];
 
@@ -42,13 +45,22 @@ impl Transport {
             Self::Outbound => "outbound",
             Self::Cluster => "cluster",
             Self::Asterisk => "asterisk",
+            Self::AsteriskRestWs => "asterisk+rest-ws",
             Self::AsteriskCluster => "asterisk+cluster",
         }
     }
 
     /// Whether there is a real Asterisk behind it.
     pub const fn is_real(self) -> bool {
-        matches!(self, Self::Asterisk | Self::AsteriskCluster)
+        matches!(
+            self,
+            Self::Asterisk | Self::AsteriskRestWs | Self::AsteriskCluster
+        )
+    }
+
+    /// Whether requests go over the WebSocket that the client opens.
+    pub(crate) const fn is_rest_over_websocket(self) -> bool {
+        matches!(self, Self::RestWs | Self::AsteriskRestWs)
     }
 
     /// Whether there is NATS in between.
@@ -89,9 +101,12 @@ impl RealAsterisk {
         })
     }
 
-    /// Host and port of an `http` URL, and the path behind them.
-    pub(crate) fn parts(&self) -> Option<(&str, &str)> {
-        let rest = self.url.strip_prefix("http://")?;
-        Some(rest.split_once('/').unwrap_or((rest, "ari")))
+    /// Host and port of its URL, and the path behind them.
+    pub(crate) fn parts(&self) -> (String, &str) {
+        let rest = self.url.strip_prefix("http://");
+        let rest = rest.expect("ARI_TEST_URL is as in http://localhost:8088/ari");
+        let (host, path) = rest.split_once('/').unwrap_or((rest, "ari"));
+        let port = if host.contains(':') { "" } else { ":80" };
+        (format!("{host}{port}"), path)
     }
 }

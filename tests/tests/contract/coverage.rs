@@ -5,6 +5,8 @@ use std::fmt;
 use ari_core::{Answer, OperationSpec, registry::OPERATIONS};
 use ari_tests::{Ground, Transport, Went};
 
+use crate::skipped;
+
 /// Operations that Asterisk does not refuse, whatever they are asked.
 const NEVER_REFUSED: &[&str] = &[
     "GET /applications",
@@ -48,9 +50,12 @@ impl Coverage {
                 let has = |went| ground.seen(*transport).has(&operation, went);
                 let never = NEVER_REFUSED.contains(&operation.as_str());
                 let carried = spec.answer != Answer::Binary || transport.has_files();
+                let unseen = |went| transport.is_real() && skipped::is_unseen(spec, went);
+                let accepted = carried && !unseen(Went::Accepted);
+                let refused = carried && !never && !unseen(Went::Refused);
                 Cell {
-                    accepted: carried.then(|| has(Went::Accepted)),
-                    refused: (carried && !never).then(|| has(Went::Refused)),
+                    accepted: accepted.then(|| has(Went::Accepted)),
+                    refused: refused.then(|| has(Went::Refused)),
                 }
             };
             let cells = transports.iter().map(cell).collect();

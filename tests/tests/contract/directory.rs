@@ -1,12 +1,13 @@
 //! What Asterisk keeps lists of: endpoints, sounds, mailboxes, device states.
 
 use ari_core::models::DeviceStateValue;
-use ari_tests::{Fixture, Outcome, next_event, until};
+use ari_tests::{Fixture, Outcome, next_event, next_of, rest, until};
 
 ari_tests::scenarios! { "directory":
     endpoints_are_listed_and_described
-    a_message_is_sent_to_an_endpoint
-    an_endpoint_is_referred
+    a_message_to_nobody_is_refused
+    nobody_is_referred
+    a_phone_is_written_to_referred_and_measured
     sounds_are_listed_and_described
     a_mailbox_comes_and_goes
     a_device_state_is_set_and_told
@@ -41,7 +42,7 @@ async fn endpoints_are_listed_and_described(fixture: &Fixture) -> Outcome {
     Ok(())
 }
 
-async fn a_message_is_sent_to_an_endpoint(fixture: &Fixture) -> Outcome {
+async fn a_message_to_nobody_is_refused(fixture: &Fixture) -> Outcome {
     let endpoints = fixture.ari().endpoints();
     let nobody = endpoints
         .send_message("bogus:nobody", FROM)
@@ -56,21 +57,10 @@ async fn a_message_is_sent_to_an_endpoint(fixture: &Fixture) -> Outcome {
         .await
         .unwrap_err();
     assert!(nobody.is_not_found(), "{nobody}");
-    fixture.simulated()?;
-    endpoints
-        .send_message("pjsip:alice", FROM)
-        .body("hello")
-        .variable("X-Order", "4711")
-        .await?;
-    endpoints
-        .handle("PJSIP", "alice")
-        .send_message(FROM)
-        .body("hello again")
-        .await?;
     Ok(())
 }
 
-async fn an_endpoint_is_referred(fixture: &Fixture) -> Outcome {
+async fn nobody_is_referred(fixture: &Fixture) -> Outcome {
     let endpoints = fixture.ari().endpoints();
     let target = "sip:200@127.0.0.1";
     let nobody = endpoints
@@ -84,13 +74,34 @@ async fn an_endpoint_is_referred(fixture: &Fixture) -> Outcome {
         .await
         .unwrap_err();
     assert!(nobody.status().is_some(), "{nobody}");
+    Ok(())
+}
+
+async fn a_phone_is_written_to_referred_and_measured(fixture: &Fixture) -> Outcome {
     fixture.simulated()?;
-    endpoints.refer("pjsip:alice", FROM, target).await?;
+    let endpoints = fixture.ari().endpoints();
+    let alice = endpoints.handle("PJSIP", "alice");
     endpoints
-        .handle("PJSIP", "alice")
-        .refer(FROM, target)
-        .to_self(false)
+        .send_message("pjsip:alice", FROM)
+        .body("hello")
+        .variable("X-Order", "4711")
         .await?;
+    alice.send_message(FROM).body("hello again").await?;
+    let target = "sip:200@127.0.0.1";
+    endpoints.refer("pjsip:alice", FROM, target).await?;
+    alice.refer(FROM, target).to_self(false).await?;
+    let staged = fixture
+        .ari()
+        .channels()
+        .originate("PJSIP/alice")
+        .staged()
+        .await?;
+    let (phone, mut events) = staged.send().await?;
+    next_of(&mut events, "StasisStart").await;
+    let statistics = phone.rtp_statistics().await?;
+    assert!(statistics.txcount.is_some(), "{statistics:?}");
+    phone.hangup().await?;
+    rest(&mut events).await;
     Ok(())
 }
 

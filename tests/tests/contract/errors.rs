@@ -1,10 +1,9 @@
 //! The classes of errors: what a caller can conclude is the same on every transport.
 
-use std::{error::Error as _, time::Duration};
+use std::time::Duration;
 
 use ari_core::{ConnectionState, Error, Operation, Request, operations};
-use ari_sim::Fault;
-use ari_tests::{Failure, Fixture, Outcome, next_of, rest, until, until_true, within};
+use ari_tests::{Fixture, Outcome, next_of, rest, until, until_true, within};
 use futures::FutureExt;
 
 ari_tests::scenarios! { "errors":
@@ -12,8 +11,6 @@ ari_tests::scenarios! { "errors":
     a_name_that_forges_a_subject_is_refused
     a_request_that_cannot_be_right_is_refused
     what_is_no_operation_is_unsupported
-    an_answer_that_cannot_be_read_says_where
-    a_failing_asterisk_may_be_asked_again
     an_answer_that_does_not_come_is_timed_out
     a_connection_that_breaks_leaves_the_outcome_open
     without_a_connection_nothing_is_sent
@@ -92,36 +89,8 @@ async fn what_is_no_operation_is_unsupported(fixture: &Fixture) -> Outcome {
     Ok(())
 }
 
-async fn an_answer_that_cannot_be_read_says_where(fixture: &Fixture) -> Outcome {
-    let simulator = fixture.simulated()?.simulator();
-    simulator.inject(Fault::MalformedJson.once())?;
-    let error = fixture.ari().asterisk().get_info().await.unwrap_err();
-    let Error::Decode { what, sample, .. } = &error else {
-        panic!("{error:?}");
-    };
-    assert!(what.contains("GET /asterisk/info"), "{what}");
-    assert!(!sample.is_empty(), "{error}");
-    assert!(error.source().is_some());
-    fixture.ari().asterisk().get_info().await?;
-    Ok(())
-}
-
-async fn a_failing_asterisk_may_be_asked_again(fixture: &Fixture) -> Outcome {
-    let simulator = fixture.simulated()?.simulator();
-    for (status, again) in [(503, true), (500, false)] {
-        simulator.inject(Fault::status(status).once())?;
-        let error = fixture.ari().asterisk().get_info().await.unwrap_err();
-        assert_eq!(error.status(), Some(status), "{error:?}");
-        assert!(error.to_string().contains("Simulated fault"), "{error}");
-        assert_eq!(error.is_retryable(), again, "{error}");
-        fixture.ari().asterisk().get_info().await?;
-    }
-    Ok(())
-}
-
 async fn an_answer_that_does_not_come_is_timed_out(fixture: &Fixture) -> Outcome {
-    let simulator = fixture.simulated()?.simulator();
-    simulator.inject(Fault::NoAnswer)?;
+    fixture.hold_answers()?;
     let limit = Duration::from_millis(200);
     let get = fixture.ari().asterisk().get_info().timeout_after(limit);
     let error = within("the timeout", get.into_future()).await.unwrap_err();
@@ -143,7 +112,7 @@ async fn an_answer_that_does_not_come_is_timed_out(fixture: &Fixture) -> Outcome
         }
         Err(error) => assert!(matches!(error, Error::TimedOut { .. }), "{error:?}"),
     }
-    simulator.clear_faults();
+    fixture.release_answers();
     within(
         "an answer",
         fixture.ari().asterisk().get_info().into_future(),
@@ -154,32 +123,27 @@ async fn an_answer_that_does_not_come_is_timed_out(fixture: &Fixture) -> Outcome
 
 async fn a_connection_that_breaks_leaves_the_outcome_open(fixture: &Fixture) -> Outcome {
     let link = fixture.link()?;
-    let simulator = fixture.simulated()?.simulator();
-    simulator.inject(Fault::NoAnswer)?;
+    fixture.hold_answers()?;
     let asterisk = fixture.ari().asterisk();
-    let mut set = Box::pin(asterisk.set_global_var("BROKEN", "yes").into_future());
+    let name = format!("BROKEN_{}", fixture.application().replace('-', "_"));
+    let mut set = Box::pin(asterisk.set_global_var(&name, "yes").into_future());
     assert!((&mut set).now_or_never().is_none());
     // It has arrived when its effect is there.
-    until_true("the request to arrive", || {
-        assert!((&mut set).now_or_never().is_none());
-        let options = simulator.with_world(|world, now| {
-            let spec = ari_core::registry::operation("asterisk", "getGlobalVar").unwrap();
-            let read = Request::new(spec, ari_core::Metadata::default()).with("variable", "BROKEN");
-            format!("{:?}", world.request(now, &read))
-        });
-        options.contains("yes")
+    until("the request to arrive", || async {
+        fixture.global(&name).await.filter(|value| value == "yes")
     })
     .await;
+    assert!((&mut set).now_or_never().is_none());
     link.relay.cut().await;
     let error = within("the error", set).await.unwrap_err();
-    simulator.clear_faults();
+    fixture.release_answers();
     link.restore().await;
     assert!(matches!(error, Error::OutcomeUnknown { .. }), "{error:?}");
     assert!(error.outcome_unknown() && !error.is_retryable());
     let side = other_side(fixture);
     assert!(error.to_string().contains(side), "{error}");
     connected(fixture).await;
-    let read = asterisk.get_global_var("BROKEN").await?;
+    let read = asterisk.get_global_var(&name).await?;
     assert_eq!(read.value.as_deref(), Some("yes"));
     Ok(())
 }
@@ -234,11 +198,6 @@ async fn without_a_connection_nothing_is_sent(fixture: &Fixture) -> Outcome {
 }
 
 async fn another_asterisk_is_not_there(fixture: &Fixture) -> Outcome {
-    if fixture.transport().is_real() && !fixture.transport().is_cluster() {
-        return Err(Failure::NotHere(
-            "a connection to one real Asterisk cannot be asked for another",
-        ));
-    }
     let elsewhere = fixture.ari().for_node("02:00:00:00:00:99")?;
     let error = within("the error", elsewhere.channels().get("x").into_future())
         .await

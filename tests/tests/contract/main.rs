@@ -14,12 +14,15 @@ mod channels;
 mod coverage;
 mod directory;
 mod errors;
+mod faults;
 mod matrix;
 mod media;
 mod outages;
 mod playbacks;
 mod recordings;
 mod scopes;
+mod shown;
+mod skipped;
 mod streams;
 mod system;
 mod transfers;
@@ -37,12 +40,13 @@ use std::{
     time::Duration,
 };
 
-use ari_tests::{Failure, Fixture, Ground, Outcome, Scenario, Transport};
+use ari_tests::{Failure, Fixture, Ground, ONLY_SIMULATED, Outcome, Scenario, Transport};
 use futures::{FutureExt, StreamExt, stream};
 
 use self::{
     coverage::Coverage,
     matrix::{Cell, Matrix},
+    shown::Faults,
 };
 
 /// How long a scenario may take.
@@ -80,6 +84,7 @@ fn scenarios() -> Vec<Scenario> {
         scopes::SCENARIOS,
         errors::SCENARIOS,
         outages::SCENARIOS,
+        faults::SCENARIOS,
     ]
     .concat()
 }
@@ -88,6 +93,7 @@ fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let filter = arguments.iter().find(|argument| !argument.starts_with('-'));
     let mut scenarios = scenarios();
+    skipped::check(&scenarios);
     if let Some(filter) = filter {
         scenarios.retain(|scenario| format!("{scenario:?}").contains(filter.as_str()));
     }
@@ -132,9 +138,10 @@ async fn run(scenarios: &[Scenario], whole: bool) -> bool {
         matrix.set(scenario, transport, cell);
     }
     let coverage = whole.then(|| Coverage::of(&ground, &transports));
-    let shown = match &coverage {
-        Some(coverage) => format!("{matrix}\n{coverage}"),
-        None => matrix.to_string(),
+    let faults = whole.then(|| Faults::of(&transports));
+    let shown = match (&coverage, &faults) {
+        (Some(coverage), Some(faults)) => format!("{matrix}\n{faults}\n{coverage}"),
+        _ => matrix.to_string(),
     };
     println!("{shown}");
     // `cargo xtask test` shows it again when all else is done.
@@ -142,7 +149,8 @@ async fn run(scenarios: &[Scenario], whole: bool) -> bool {
         std::fs::write(path, shown).unwrap();
     }
     let mut well = matrix.failed() == 0;
-    for gap in coverage.iter().flat_map(Coverage::gaps) {
+    let not_covered = coverage.iter().flat_map(Coverage::gaps);
+    for gap in not_covered.chain(faults.iter().flat_map(Faults::gaps)) {
         println!("NOT COVERED {gap}");
         well = false;
     }
@@ -160,6 +168,10 @@ async fn run(scenarios: &[Scenario], whole: bool) -> bool {
 }
 
 async fn cell(scenario: Scenario, transport: Transport, ground: &Ground) -> Cell {
+    let skipped = skipped::reason(scenario).filter(|_| transport.is_real());
+    if let Some(reason) = skipped {
+        return Cell::Empty(reason);
+    }
     let scene = async {
         let fixture = Fixture::start(transport, ground).await;
         let outcome: Outcome = (scenario.run)(&fixture).await;
@@ -173,6 +185,9 @@ async fn cell(scenario: Scenario, transport: Transport, ground: &Ground) -> Cell
         Err(_) => Cell::Failed(format!("not over within {DEADLINE:?}")),
         Ok(Err(panic)) => Cell::Failed(said(&*panic)),
         Ok(Ok(Err(Failure::Failed(reason)))) => Cell::Failed(reason),
+        Ok(Ok(Err(Failure::NotHere(ONLY_SIMULATED)))) => {
+            Cell::Failed(format!("{ONLY_SIMULATED}, and it is not listed as such"))
+        }
         Ok(Ok(Err(Failure::NotHere(reason)))) => Cell::Empty(reason),
         Ok(Ok(Ok(()))) => Cell::Passed,
     }

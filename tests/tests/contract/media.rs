@@ -120,19 +120,6 @@ async fn rtp_statistics_are_those_of_rtp(fixture: &Fixture) -> Outcome {
     );
     channel.hangup().await?;
     rest(&mut events).await;
-    fixture.simulated()?;
-    let staged = fixture
-        .ari()
-        .channels()
-        .originate("PJSIP/alice")
-        .staged()
-        .await?;
-    let (phone, mut events) = staged.send().await?;
-    next_of(&mut events, "StasisStart").await;
-    let statistics = phone.rtp_statistics().await?;
-    assert!(statistics.txcount.is_some(), "{statistics:?}");
-    phone.hangup().await?;
-    rest(&mut events).await;
     Ok(())
 }
 

@@ -164,19 +164,15 @@ async fn asterisk_behind_the_proxy_goes_away(fixture: &Fixture) -> Outcome {
 
 async fn events_that_the_proxy_lost_are_a_gap(fixture: &Fixture) -> Outcome {
     let trunk = fixture.trunk()?;
-    fixture.simulated()?;
     let mut all = fixture.ari().events().await?;
-    fixture.inject(&json!({"type": "Before"}))?;
+    fixture.inject(&json!({"type": "Before"}));
     assert_eq!(next_event(&mut all).await.kind(), "Before");
     trunk.relay.interrupt();
     // Told as soon as there is an event to tell it with.
     let told = fixture.ari().asterisk();
     until("the proxy to be connected again", || async {
         told.get_info().await.ok()?;
-        fixture
-            .simulated()
-            .ok()?
-            .try_inject(fixture.application(), &json!({"type": "After"}))
+        fixture.try_inject(&json!({"type": "After"}))
     })
     .await;
     match within("the gap", all.next()).await {
@@ -189,20 +185,30 @@ async fn events_that_the_proxy_lost_are_a_gap(fixture: &Fixture) -> Outcome {
 
 async fn what_the_proxy_cannot_have_answered_stays_open(fixture: &Fixture) -> Outcome {
     let trunk = fixture.trunk()?;
-    let simulator = fixture.simulated()?.simulator();
-    simulator.inject(ari_sim::Fault::Reset.once())?;
     let asterisk = fixture.ari().asterisk();
-    let error = within(
+    let name = format!("RESET_{}", fixture.application().replace('-', "_"));
+    trunk.relay.hold();
+    let set = within(
         "the error",
-        asterisk.set_global_var("RESET", "yes").into_future(),
-    )
-    .await
-    .unwrap_err();
+        asterisk.set_global_var(&name, "yes").into_future(),
+    );
+    let reset = async {
+        // The operation was done.
+        until("the request to arrive", || async {
+            fixture.global(&name).await.filter(|value| value == "yes")
+        })
+        .await;
+        trunk.relay.interrupt();
+        trunk.relay.release();
+    };
+    let (error, ()) = tokio::join!(set, reset);
+    let error = error.unwrap_err();
     assert!(matches!(error, Error::OutcomeUnknown { .. }), "{error:?}");
     assert!(error.to_string().contains("Asterisk"), "{error}");
-    // The operation was done.
-    let read = asterisk.get_global_var("RESET").await?;
-    assert_eq!(read.value.as_deref(), Some("yes"));
+    until("Asterisk to be back", || async {
+        asterisk.get_info().await.ok()
+    })
+    .await;
     // What the proxy waits for too long is a timeout, and it serves others meanwhile.
     trunk.relay.hold();
     let slow = ari_core::Operation::timeout_after(

@@ -98,16 +98,15 @@ async fn a_closed_client_says_so(fixture: &Fixture) -> Outcome {
 }
 
 async fn a_request_under_way_ends_with_its_scope(fixture: &Fixture) -> Outcome {
-    let simulated = fixture.simulated()?;
     let child = fixture.ari().child();
     let asterisk = child.asterisk();
-    simulated.simulator().inject(ari_sim::Fault::NoAnswer)?;
+    fixture.hold_answers()?;
     let mut request = Box::pin(asterisk.get_info().into_future());
     assert!((&mut request).now_or_never().is_none());
     drop(child);
     let ended = within("the end of the request", request).await;
     assert!(matches!(ended, Err(Error::Closed)), "{ended:?}");
-    simulated.simulator().clear_faults();
+    fixture.release_answers();
     Ok(())
 }
 
