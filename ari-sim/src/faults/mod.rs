@@ -289,3 +289,21 @@ impl<'a> Asked<'a> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn all_are_all() {
+        // Who reads a fault of no known name is told every name.
+        let told = serde_json::from_str::<Fault>(r#"{"fault": "?"}"#).unwrap_err();
+        let told = told.to_string();
+        let (_, known) = told.split_once("expected one of").unwrap();
+        let known: BTreeSet<_> = known.split('`').skip(1).step_by(2).collect();
+        let all = Fault::all();
+        assert_eq!(known, all.iter().map(Fault::name).collect(), "{told}");
+    }
+}
