@@ -2,9 +2,9 @@
 
 use std::{sync::Arc, time::Duration};
 
-use ari_core::{Event, Gap, GapCause};
+use ari_core::{Event, Gap, GapCause, ended_by};
 use bytes::Bytes;
-use futures::future::{BoxFuture, FutureExt, OptionFuture, pending};
+use futures::future::{BoxFuture, FutureExt, OptionFuture, pending, poll_immediate};
 use tokio::{
     task::coop::consume_budget,
     time::{Instant, sleep, sleep_until},
@@ -28,6 +28,9 @@ const CLOSE_WITHIN: Duration = Duration::from_secs(2);
 
 /// How long a socket is kept in whose place there is another one.
 const SUPERSEDED_FOR: Duration = Duration::from_secs(1);
+
+/// Frames that are taken before anything else is looked after.
+const AT_ONCE: usize = 128;
 
 /// Reads the WebSocket until the client is closed. It never waits for anybody: Asterisk drops a WebSocket
 /// that takes nothing for 100 ms.
@@ -121,8 +124,7 @@ impl Driver<'_> {
                 }
                 step = self.phase.next(self.link) => {
                     self.take(step);
-                    // Frames may be there faster than they are taken: whoever reads events has a turn as well.
-                    consume_budget().await;
+                    self.take_what_is_there().await;
                 }
                 () = sleep_until(timeout.unwrap_or_else(Instant::now)), if timeout.is_some() => {
                     let busy_until = self.link.desk.as_ref().and_then(|desk| desk.busy_until());
@@ -169,6 +171,21 @@ impl Driver<'_> {
                     self.repair = Some(AbortOnDropHandle::new(repair));
                 }
             }
+        }
+    }
+
+    /// Takes the frames that have come already. They may come faster than they are taken: whoever reads events
+    /// has a turn as well.
+    async fn take_what_is_there(&mut self) {
+        for _ in 0..AT_ONCE {
+            consume_budget().await;
+            let Phase::Open(socket) = &mut self.phase else {
+                return;
+            };
+            let Some(frame) = poll_immediate(socket.next()).await else {
+                return;
+            };
+            self.take(frame.map_or_else(Step::Broken, Step::Frame));
         }
     }
 
@@ -265,7 +282,9 @@ fn deliver(link: &Link, text: Bytes) {
                 desk.answer(event.raw());
                 return;
             }
-            link.memory().after(&event);
+            if ended_by(&event).is_some() {
+                link.memory().after(&event);
+            }
             link.events.deliver(&event);
             match event.kind() {
                 "ApplicationReplaced" => link.replaced(event.application()),
