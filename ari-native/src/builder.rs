@@ -304,7 +304,8 @@ impl Builder {
             tracker.clone(),
             kill.clone(),
         );
-        let http = Http::new(&address, authorization.clone(), pool, self.max_answer_bytes);
+        let http = Http::new(&address, authorization.clone(), pool, self.max_answer_bytes)
+            .map_err(|_| wrong(format!("{} is no host that can be named", address.peer)))?;
         let plan = SocketPlan {
             dialer,
             peer: socket.peer,

@@ -3,8 +3,8 @@
 use ari_core::{HttpRequest, Method};
 use bytes::Bytes;
 use http::{
-    HeaderValue, Request,
-    header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HOST, USER_AGENT},
+    HeaderMap, HeaderValue, Request,
+    header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HOST, InvalidHeaderValue, USER_AGENT},
 };
 use http_body_util::{BodyExt, Full};
 use hyper::{
@@ -26,8 +26,8 @@ const AGENT: &str = concat!("ari-native/", env!("CARGO_PKG_VERSION"));
 pub(crate) struct Http {
     /// Path before those of the operations.
     prefix: String,
-    host: String,
-    authorization: HeaderValue,
+    /// Those of every request.
+    headers: HeaderMap,
     pool: Pool,
     max_answer: usize,
 }
@@ -53,15 +53,20 @@ impl Http {
         authorization: HeaderValue,
         pool: Pool,
         max_answer: usize,
-    ) -> Self {
-        let (prefix, host) = (address.path.clone(), address.peer.to_string());
-        Self {
-            prefix,
-            host,
-            authorization,
+    ) -> Result<Self, InvalidHeaderValue> {
+        let host = HeaderValue::try_from(address.peer.to_string())?;
+        let headers = [
+            (HOST, host),
+            (AUTHORIZATION, authorization),
+            (USER_AGENT, HeaderValue::from_static(AGENT)),
+            (ACCEPT, HeaderValue::from_static("*/*")),
+        ];
+        Ok(Self {
+            prefix: address.path.clone(),
+            headers: headers.into_iter().collect(),
             pool,
             max_answer,
-        }
+        })
     }
 
     pub(crate) const fn pool(&self) -> &Pool {
@@ -106,17 +111,15 @@ impl Http {
     }
 
     fn request(&self, request: &HttpRequest) -> Result<Request<Full<Bytes>>, http::Error> {
-        let mut builder = Request::builder()
-            .method(request.method.as_str())
-            .uri(format!("{}{}", self.prefix, request.target))
-            .header(HOST, &self.host)
-            .header(AUTHORIZATION, &self.authorization)
-            .header(USER_AGENT, AGENT)
-            .header(ACCEPT, "*/*");
+        let mut built = Request::new(Full::new(request.body.clone().unwrap_or_default()));
+        *built.method_mut() = request.method.as_str().try_into()?;
+        *built.uri_mut() = format!("{}{}", self.prefix, request.target).try_into()?;
+        built.headers_mut().clone_from(&self.headers);
         if request.body.is_some() {
-            builder = builder.header(CONTENT_TYPE, "application/json");
+            let json = HeaderValue::from_static("application/json");
+            built.headers_mut().insert(CONTENT_TYPE, json);
         }
-        builder.body(Full::new(request.body.clone().unwrap_or_default()))
+        Ok(built)
     }
 
     async fn attempt(

@@ -237,7 +237,8 @@ pub enum Accepted {
     /// Asterisk does when it reads a changed configuration looks the same.
     ///
     /// Asterisk keeps what happens while it has no connection, and sends that first. A client that goes on hands it
-    /// to its streams. A new one has none yet: ask which channels wait already, as after any start.
+    /// to its streams. A new one has none yet: its new calls are in the first stream of
+    /// [`calls`](Ari::calls), the rest has nobody.
     Application(Ari),
     /// One call (`connection_type=per_call_config`): a client of an application that exists for this call
     /// only, `<application>:<channel name>`, and the call. It is closed when Asterisk closes the connection,

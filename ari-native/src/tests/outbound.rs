@@ -328,6 +328,21 @@ async fn an_application_that_is_unregistered_is_over() {
     assert_eq!(simulator.websocket_count(), 0);
 }
 
+/// What Asterisk sends at once is there before the program has its client.
+#[tokio::test(start_paused = true)]
+async fn a_call_that_came_before_the_program_has_its_client_is_its_first() {
+    let simulator = simulator();
+    let (mut listener, _dialed) = dialed(&simulator, Outbound::persistent(URI, ["demo"])).await;
+    let caller = simulator.call_app("demo").await;
+    sleep(Duration::from_secs(1)).await;
+    let ari = application(&mut listener).await;
+    let mut calls = ari.calls().await.unwrap();
+    let mut call = within(calls.next()).await.unwrap();
+    assert_eq!(call.channel().id(), caller.channel_id());
+    caller.hang_up().unwrap();
+    up_to(call.events(), "StasisEnd").await;
+}
+
 #[tokio::test(start_paused = true)]
 async fn what_asterisk_kept_while_nobody_listened_comes_before_the_end_of_the_gap() {
     let simulator = simulator();
