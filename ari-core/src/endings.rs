@@ -98,6 +98,12 @@ impl LatchState {
         });
     }
 
+    /// Whether it has ended, or has left the application.
+    pub(crate) fn is_over(&self) -> bool {
+        let seen = self.seen.borrow();
+        seen.is_final() || matches!(&*seen, Seen::Doubt(Doubt::Left, _))
+    }
+
     /// Whether it is known how it ended.
     pub(crate) fn is_settled(&self) -> bool {
         self.seen.borrow().is_final()

@@ -38,7 +38,7 @@ pub(crate) fn describe() {
     describe_counter!(
         EVENTS,
         Unit::Count,
-        "texts that came over the WebSocket, those that cannot be decoded included"
+        "texts that came over the WebSocket, answers and those that cannot be decoded included"
     );
 }
 

@@ -199,6 +199,16 @@ impl CallQueue {
         std::mem::take(&mut self.lock().waiting)
     }
 
+    /// Takes the calls that are over, which nobody can answer any more.
+    pub(crate) fn take_over(&self) -> Vec<Claimed> {
+        let waiting = &mut self.lock().waiting;
+        let (over, rest): (Vec<_>, Vec<_>) = std::mem::take(waiting)
+            .into_iter()
+            .partition(|call| call.ending.is_over());
+        *waiting = VecDeque::from(rest);
+        over
+    }
+
     pub(crate) fn end(&self) -> Option<Waker> {
         let mut state = self.lock();
         state.ended = true;

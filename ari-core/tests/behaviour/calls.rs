@@ -491,3 +491,24 @@ fn calls_that_nobody_asks_for_are_given_up() {
     fake.emit(&on_channel("StasisStart", "d")).unwrap();
     assert!(taken(&mut now(ari.calls()).unwrap()).is_empty());
 }
+
+/// Connected to one Asterisk nobody else can take the calls: those that go on are kept, however many.
+#[test]
+fn calls_that_are_over_make_room_in_a_queue_that_nobody_reads() {
+    let fake = fake();
+    let ari = fake.ari();
+    let mut calls = now(ari.calls()).unwrap();
+    for n in 0..5_000 {
+        let id = format!("c{n}");
+        fake.emit(&on_channel("StasisStart", &id)).unwrap();
+        if n % 100 != 0 {
+            fake.emit(&on_channel("ChannelDestroyed", &id)).unwrap();
+        }
+    }
+    let (subscriptions, ..) = held(&ari);
+    assert!(subscriptions < 3_000, "{subscriptions}");
+    let taken = taken(&mut calls);
+    let live = ids(&taken).into_iter().filter(|id| id.ends_with("00"));
+    // c0 and the 49 others.
+    assert_eq!(live.count() + 1, 50);
+}

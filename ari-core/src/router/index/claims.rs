@@ -125,6 +125,13 @@ impl Index {
             return None;
         };
         let (scope, calls, calls_feed) = (*scope, Arc::clone(calls), interest.feed.clone());
+        // Where the feed cannot be paused, a queue that nobody reads must not grow with every call there is.
+        if self.local && calls.is_full() {
+            for over in calls.take_over() {
+                self.remove(over.events_slot);
+                self.remove(over.ending_slot);
+            }
+        }
         let id: Arc<str> = id.into();
         let interest = Interest {
             entity: Some((EntityKind::Channel, Arc::clone(&id))),
