@@ -530,7 +530,7 @@ impl Link {
 }
 
 /// The end of a limit; one beyond what the clock can count is far away.
-fn after(limit: Duration) -> Instant {
+pub(crate) fn after(limit: Duration) -> Instant {
     let now = Instant::now();
     now.checked_add(limit)
         .unwrap_or_else(|| now + Duration::from_hours(365 * 24))

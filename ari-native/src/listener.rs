@@ -14,7 +14,7 @@ use tokio::{
     net::TcpListener,
     sync::{OwnedSemaphorePermit, Semaphore, mpsc},
     task::spawn_blocking,
-    time::{Instant, sleep, timeout, timeout_at},
+    time::{sleep, timeout, timeout_at},
 };
 use tokio_rustls::TlsAcceptor;
 use tokio_util::{
@@ -31,7 +31,7 @@ use crate::{
     desk::Desk,
     door::{Door, Doorway},
     driver,
-    link::{Ending, Limits, Link},
+    link::{Ending, Limits, Link, after},
     tls::{self, OwnCertificate},
 };
 
@@ -353,7 +353,7 @@ impl Hub {
         permit: OwnedSemaphorePermit,
     ) -> Result<(), String> {
         let limit = self.limits.connect;
-        let deadline = Instant::now() + limit;
+        let deadline = after(limit);
         let peer = peer(address, self.entrance.tls.is_some());
         let admitted = timeout_at(deadline, self.entrance.admit(io, permit)).await;
         let socket = admitted.map_err(|_| format!("it did not open within {limit:?}"))??;

@@ -40,6 +40,8 @@ pub(crate) struct Socket {
     ping: bool,
     /// Something was written that may not be out yet.
     flush: bool,
+    /// Why nothing can be written any more.
+    unwritable: Option<String>,
     /// Where requests come from that go over it.
     seat: Option<Seat>,
     _open: Open,
@@ -125,6 +127,7 @@ impl Socket {
             stream: Box::new(stream),
             ping: false,
             flush: false,
+            unwritable: None,
             seat: None,
             _open: Open::websocket(),
             _permit: permit,
@@ -151,50 +154,51 @@ impl Socket {
     }
 
     fn poll(&mut self, context: &mut Context<'_>) -> Poll<Result<Frame, Broken>> {
-        let broken = |error: WsError| Broken::new(error.to_string());
-        // A socket that takes nothing is read all the same: the deadline of the ping decides about it.
-        if self.ping
-            && Pin::new(&mut *self.stream)
-                .poll_ready(context)
-                .map_err(broken)?
-                .is_ready()
+        // A socket that takes nothing is read all the same: what has come counts, and the deadline of the ping
+        // decides about it.
+        if self.unwritable.is_none()
+            && let Err(error) = self.write(context)
         {
-            Pin::new(&mut *self.stream)
-                .start_send(Message::Ping(Bytes::new()))
-                .map_err(broken)?;
-            (self.ping, self.flush) = (false, true);
+            self.unwritable = Some(error.to_string());
         }
-        if let Some(seat) = &mut self.seat
-            && seat.poll_wants_to_write(context)
-            && Pin::new(&mut *self.stream)
-                .poll_ready(context)
-                .map_err(broken)?
-                .is_ready()
-            && let Some(text) = seat.take()
-        {
-            Pin::new(&mut *self.stream)
-                .start_send(Message::text(text))
-                .map_err(broken)?;
-            self.flush = true;
-        }
-        if self.flush
-            && Pin::new(&mut *self.stream)
-                .poll_flush(context)
-                .map_err(broken)?
-                .is_ready()
-        {
-            self.flush = false;
-        }
-        let Some(message) = ready!(Pin::new(&mut *self.stream).poll_next(context)) else {
-            return Poll::Ready(Err(Broken::new("it was closed")));
+        let message = match ready!(Pin::new(&mut *self.stream).poll_next(context)) {
+            Some(Ok(message)) => message,
+            Some(Err(error)) => return Poll::Ready(Err(self.broken(error.to_string()))),
+            None => return Poll::Ready(Err(self.broken("it was closed".to_owned()))),
         };
-        Poll::Ready(match message.map_err(broken)? {
+        Poll::Ready(match message {
             // The text is a part of the read buffer, which an event that somebody keeps must not keep.
             Message::Text(text) => Ok(Frame::Text(Bytes::copy_from_slice(text.as_bytes()))),
             Message::Binary(bytes) => Ok(Frame::Binary(bytes.len())),
             Message::Ping(_) | Message::Pong(_) | Message::Frame(_) => Ok(Frame::Alive),
             Message::Close(frame) => Err(Broken::goodbye(frame)),
         })
+    }
+
+    /// The end of the socket, for the first reason that there was.
+    fn broken(&mut self, reason: String) -> Broken {
+        Broken::new(self.unwritable.take().unwrap_or(reason))
+    }
+
+    /// Sends what is to be sent, as far as the socket takes it.
+    fn write(&mut self, context: &mut Context<'_>) -> Result<(), WsError> {
+        let mut stream = Pin::new(&mut *self.stream);
+        if self.ping && stream.as_mut().poll_ready(context)?.is_ready() {
+            stream.as_mut().start_send(Message::Ping(Bytes::new()))?;
+            (self.ping, self.flush) = (false, true);
+        }
+        if let Some(seat) = &mut self.seat
+            && seat.poll_wants_to_write(context)
+            && stream.as_mut().poll_ready(context)?.is_ready()
+            && let Some(text) = seat.take()
+        {
+            stream.as_mut().start_send(Message::text(text))?;
+            self.flush = true;
+        }
+        if self.flush && stream.as_mut().poll_flush(context)?.is_ready() {
+            self.flush = false;
+        }
+        Ok(())
     }
 
     /// Says goodbye and waits a while for the other side to do so.

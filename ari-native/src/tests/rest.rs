@@ -555,3 +555,28 @@ async fn the_filters_of_all_applications_of_the_socket_let_answers_pass() {
         assert_eq!(sent.contains("RESTResponse"), guarded, "{application}");
     }
 }
+
+/// The next request finds nobody who takes it, but what was sent before counts.
+#[tokio::test(start_paused = true)]
+async fn what_came_before_the_socket_took_no_more_is_read() {
+    const EVENTS: usize = 100;
+    let (ari, _server, mut far) = connected().await;
+    let mut events = ari.events().await.unwrap();
+    let (one, other) = (ari.channels().handle("a"), ari.channels().handle("b"));
+    let mut one = one.answer().into_future();
+    let mut other = other.answer().into_future();
+    assert!((&mut one).now_or_never().is_none());
+    assert!((&mut other).now_or_never().is_none());
+    let asked = far.asked().await;
+    far.answer(&asked, 204, "").await;
+    for _ in 0..EVENTS {
+        far.say(r#"{"type":"Last","application":"demo"}"#).await;
+    }
+    drop(far);
+    for number in 0..EVENTS {
+        assert_eq!(next(&mut events).await, "Last", "{number}");
+    }
+    assert_eq!(next(&mut events).await, "Gap Reconnected None");
+    one.await.unwrap();
+    assert!(other.await.is_err());
+}
