@@ -2,13 +2,17 @@
 
 use std::{borrow::Cow, hint::black_box};
 
-use ari_core::{Events, StreamItem, View, events::ChannelDtmfReceived};
+use ari_core::{Event, Events, StreamItem, View, events::ChannelDtmfReceived};
 use asterisk_rs_ari::{AriClient, AriEvent};
 use asterisk_rs_core::event::EventReceive;
+use bytes::Bytes;
 use futures::StreamExt;
 use serde::Deserialize;
 use tokio::task::JoinSet;
-use tokio_tungstenite::{connect_async, tungstenite::Message};
+use tokio_tungstenite::{
+    connect_async,
+    tungstenite::{Message, Utf8Bytes},
+};
 
 use crate::{
     Result, asterisk_rs,
@@ -22,6 +26,8 @@ use crate::{
 pub enum Reader {
     /// tokio-tungstenite alone, which finds the type of each event.
     Bare,
+    /// The same, which reads of each event what routing needs, as ari-native does.
+    Peek,
     /// ari-native, a stream of events for each channel, whose fields nobody looks at.
     Whole,
     /// ari-native, a stream of one type of event for each channel.
@@ -42,7 +48,8 @@ pub async fn run(
     let mut channels: Vec<&str> = events.iter().map(|event| &*event.channel).collect();
     channels.dedup();
     let run = match reader {
-        Reader::Bare => bare(&source, &progress).await,
+        Reader::Bare => bare(&source, &progress, |text| is_digit_by_type(&text)).await,
+        Reader::Peek => bare(&source, &progress, is_digit_by_peek).await,
         Reader::Whole | Reader::Typed => {
             native(reader, simulator, &channels, &source, &progress).await
         }
@@ -52,12 +59,26 @@ pub async fn run(
 }
 
 #[derive(Deserialize)]
-struct Peek<'a> {
+struct Type<'a> {
     #[serde(rename = "type", borrow)]
     kind: Cow<'a, str>,
 }
 
-async fn bare(source: &Source, progress: &Progress) -> Result<Run> {
+fn is_digit_by_type(text: &Utf8Bytes) -> bool {
+    let event = serde_json::from_str::<Type>(text);
+    event.is_ok_and(|event| black_box(event.kind) == "ChannelDtmfReceived")
+}
+
+fn is_digit_by_peek(text: Utf8Bytes) -> bool {
+    let event = Event::parse(Bytes::from(text));
+    event.is_ok_and(|event| black_box(&event).kind() == "ChannelDtmfReceived")
+}
+
+async fn bare(
+    source: &Source,
+    progress: &Progress,
+    is_digit: fn(Utf8Bytes) -> bool,
+) -> Result<Run> {
     let url = format!("ws://{}/ari/events", source.address);
     let (mut socket, _) = connect_async(url).await?;
     let counted = progress.clone();
@@ -65,8 +86,7 @@ async fn bare(source: &Source, progress: &Progress) -> Result<Run> {
     tasks.spawn(async move {
         while let Some(Ok(message)) = socket.next().await {
             if let Message::Text(text) = message
-                && let Ok(event) = serde_json::from_str::<Peek>(&text)
-                && black_box(event.kind) == "ChannelDtmfReceived"
+                && is_digit(text)
             {
                 counted.count();
             }
