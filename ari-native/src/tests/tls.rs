@@ -54,17 +54,19 @@ fn to(server: &Server, host: &str) -> Builder {
         .connector(server.connector())
 }
 
-#[tokio::test]
-async fn a_certificate_of_a_given_authority_is_trusted() {
-    let mut server = server();
-    let ari = to(&server, "asterisk.test")
-        .root_certificate(CERTIFICATE)
-        .connect()
-        .await
-        .unwrap();
+/// The client has its event socket, and its requests are answered.
+async fn works(client: Builder, mut server: Server) {
+    let ari = client.connect().await.unwrap();
     let _socket = server.socket().await;
     server.on("GET /channels", Reply::Answer("200 OK", "[]"));
     assert!(ari.channels().list().await.unwrap().items.is_empty());
+}
+
+#[tokio::test]
+async fn a_certificate_of_a_given_authority_is_trusted() {
+    let server = server();
+    let client = to(&server, "asterisk.test").root_certificate(CERTIFICATE);
+    works(client, server).await;
 }
 
 #[tokio::test]
@@ -101,16 +103,11 @@ async fn a_server_without_tls_is_told() {
 
 #[tokio::test]
 async fn a_client_certificate_is_shown_to_both_http_and_websocket() {
-    let mut server = serving(Some(CLIENT));
-    let ari = to(&server, "asterisk.test")
+    let server = serving(Some(CLIENT));
+    let client = to(&server, "asterisk.test")
         .root_certificate(CERTIFICATE)
-        .client_certificate(CLIENT, CLIENT_KEY)
-        .connect()
-        .await
-        .unwrap();
-    let _socket = server.socket().await;
-    server.on("GET /channels", Reply::Answer("200 OK", "[]"));
-    assert!(ari.channels().list().await.unwrap().items.is_empty());
+        .client_certificate(CLIENT, CLIENT_KEY);
+    works(client, server).await;
 }
 
 #[tokio::test]
