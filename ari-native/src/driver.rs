@@ -1,6 +1,9 @@
 //! The task that reads the WebSocket, and makes it again when it is lost.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, atomic::Ordering::Relaxed},
+    time::Duration,
+};
 
 use ari_core::{Event, Gap, GapCause, ended_by};
 use bytes::Bytes;
@@ -17,7 +20,7 @@ use crate::{
     frame::ANSWER,
     greeting::Greeting,
     link::{Ending, Link},
-    repair::repair,
+    repair::{check, repair},
     replaced::Turn,
     session::{Cause, Output, Session},
     socket::{Broken, Frame, Socket},
@@ -49,6 +52,7 @@ pub(crate) async fn run(link: Ending<Arc<Link>>, socket: Socket) {
         reason: None,
         greeting: None,
         repair: None,
+        check: None,
     };
     link.kill.run_until_cancelled(driver.run()).await;
 }
@@ -63,6 +67,8 @@ struct Driver<'a> {
     greeting: Option<Greeting>,
     /// The task that restores and compares after a reconnect, until it is done or the connection is lost again.
     repair: Option<AbortOnDropHandle<()>>,
+    /// What is done after something that could not be understood, likewise.
+    check: Option<AbortOnDropHandle<()>>,
 }
 
 enum Phase {
@@ -108,6 +114,7 @@ impl Driver<'_> {
             while let Some(output) = self.session.poll_output() {
                 self.act(output);
             }
+            self.look_into_doubts();
             let timeout = self.session.poll_timeout().map(Instant::from_std);
             tokio::select! {
                 biased;
@@ -122,6 +129,9 @@ impl Driver<'_> {
                         }
                     }
                 }
+                Some(_) = OptionFuture::from(self.check.as_mut()), if self.check.is_some() => {
+                    self.check = None;
+                }
                 step = self.phase.next(self.link) => {
                     self.take(step);
                     self.take_what_is_there().await;
@@ -132,9 +142,18 @@ impl Driver<'_> {
                 }
             }
         }
-        self.repair = None;
+        (self.repair, self.check) = (None, None);
         if let Phase::Open(socket) = std::mem::replace(&mut self.phase, Phase::Down) {
             socket.close(CLOSE_WITHIN).await;
+        }
+    }
+
+    /// Has it found out what is gone after something that could not be understood. A repair finds it out as well.
+    fn look_into_doubts(&mut self) {
+        let idle = self.repair.is_none() && self.check.is_none();
+        if idle && matches!(self.phase, Phase::Open(_)) && self.link.doubt.swap(false, Relaxed) {
+            let check = self.link.tracker.spawn(check(Arc::clone(self.link)));
+            self.check = Some(AbortOnDropHandle::new(check));
         }
     }
 
@@ -148,7 +167,7 @@ impl Driver<'_> {
             }
             Output::Lost(cause) => {
                 self.phase = Phase::Down;
-                self.repair = None;
+                (self.repair, self.check) = (None, None);
                 let broken = self.reason.take().filter(|_| cause == Cause::Broken);
                 let reason = broken.as_deref().unwrap_or(match cause {
                     Cause::Replaced => "another program took the application over",
@@ -254,7 +273,7 @@ impl Driver<'_> {
     fn retire(&mut self) {
         self.session.retire();
         self.phase = Phase::Down;
-        self.repair = None;
+        (self.repair, self.check) = (None, None);
         if self.link.is_socket_only() {
             self.link.abandon();
         }
@@ -306,6 +325,7 @@ fn undecodable(link: &Link, bytes: usize, reason: &str) {
     link.events
         .router()
         .gap_everywhere(Gap::new(Some(1), GapCause::Undecodable));
+    link.doubt.store(true, Relaxed);
 }
 
 fn now() -> std::time::Instant {

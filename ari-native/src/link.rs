@@ -3,7 +3,7 @@
 use std::{
     future::pending,
     ops::Deref,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::AtomicBool},
     time::Duration,
 };
 
@@ -60,6 +60,8 @@ pub(crate) struct Link {
     pub(crate) events: LocalEvents,
     /// Counts what comes over the WebSocket.
     pub(crate) received: metrics::Counter,
+    /// Something came that could not be understood: it may have been the end of what somebody waits for.
+    pub(crate) doubt: AtomicBool,
     pub(crate) tracker: TaskTracker,
     /// Ends everything in good order.
     pub(crate) closing: CancellationToken,
@@ -124,6 +126,7 @@ impl Link {
             limits,
             events: LocalEvents::comparing(),
             received: meter::received(),
+            doubt: AtomicBool::new(false),
             tracker: TaskTracker::new(),
             closing: CancellationToken::new(),
             kill: CancellationToken::new(),

@@ -44,6 +44,17 @@ pub(crate) async fn repair(link: Arc<Link>) {
     }
 }
 
+/// Compares what is waited for with what there is, after something that could not be understood.
+///
+/// # Cancel safety
+/// As [`repair`].
+pub(crate) async fn check(link: Arc<Link>) {
+    // The last event of what is gone may be on its way; and whoever sends much that cannot be understood is not
+    // asked for each.
+    sleep(GRACE).await;
+    compare(&link).await;
+}
+
 /// Tells Asterisk what it has forgotten; gives whether nothing is missing any more.
 async fn restore(link: &Link) -> bool {
     let mut complete = true;

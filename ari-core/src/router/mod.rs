@@ -72,8 +72,8 @@ impl Router {
         Self::with(true, false)
     }
 
-    /// Makes a router as [`local`](Self::local) does, for a transport that after a loss of its connection
-    /// compares what is [awaited](Self::awaited) with what there is.
+    /// Makes a router as [`local`](Self::local) does, for a transport that after a loss of its connection, and
+    /// after an event that nobody can decode, compares what is [awaited](Self::awaited) with what there is.
     ///
     /// Streams and waits then do not ask by themselves what became of their entities.
     pub fn comparing() -> Self {
@@ -194,7 +194,11 @@ impl Router {
 
     /// Whether the transport finds out what is gone after a loss of this kind.
     pub(crate) fn compares_after(&self, cause: GapCause) -> bool {
-        self.compares() && matches!(cause, GapCause::Reconnected | GapCause::Replaced)
+        let found = matches!(
+            cause,
+            GapCause::Reconnected | GapCause::Replaced | GapCause::Undecodable
+        );
+        self.compares() && found
     }
 
     /// Whether somebody wants this feed.

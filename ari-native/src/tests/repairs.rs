@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use ari_core::{Ari, AriClient, End, Operation, Outcome};
-use futures::FutureExt;
+use futures::{FutureExt, StreamExt};
 use serde_json::Value;
 use tokio::time::{Instant, advance};
 use tokio_util::task::TaskTracker;
@@ -318,12 +318,7 @@ async fn a_start_before_the_answer_is_not_lost() {
     let mut calls = ari.calls().await.unwrap();
     send(&mut socket, start).await;
     assert_eq!(next(staged.events()).await, "StasisStart");
-    assert!(
-        futures::StreamExt::next(&mut calls)
-            .now_or_never()
-            .is_none(),
-        "it is no new call"
-    );
+    assert!(calls.next().now_or_never().is_none(), "it is no new call");
     assert!(staged.send().await.is_err());
 }
 
@@ -431,4 +426,29 @@ async fn a_channel_that_left_during_the_outage_is_asked_for_until_it_is_gone() {
     assert_eq!(next(&mut events).await, "Gap Reconnected None");
     assert_eq!(next(&mut events).await, "Resynced");
     assert_eq!(next(&mut events).await, "end Some(Ended)");
+}
+
+/// Any of them could have been the end of any channel, but nobody asks for each.
+#[tokio::test(start_paused = true)]
+async fn what_cannot_be_understood_makes_one_comparison() {
+    const CHANNELS: usize = 100;
+    let (ari, mut server) = connected().await;
+    let mut socket = server.socket().await;
+    let mut streams = Vec::new();
+    for number in 0..CHANNELS {
+        let channel = ari.channels().handle(format!("c{number}"));
+        streams.push(channel.events().await.unwrap());
+    }
+    ok(&server, "GET /channels", r#"[{"id":"c0"}]"#);
+    for _ in 0..3 {
+        send(&mut socket, "{").await;
+    }
+    for (number, stream) in streams.iter_mut().enumerate() {
+        assert_eq!(next(stream).await, "Gap Undecodable Some(3)", "{number}");
+    }
+    for (number, stream) in streams.iter_mut().enumerate().skip(1) {
+        assert_eq!(next(stream).await, "end Some(Lost)", "{number}");
+    }
+    assert!(streams[0].next().now_or_never().is_none());
+    assert_eq!(lines(&server, 0), ["GET /ari/channels"]);
 }
