@@ -512,3 +512,20 @@ fn calls_that_are_over_make_room_in_a_queue_that_nobody_reads() {
     // c0 and the 49 others.
     assert_eq!(live.count() + 1, 50);
 }
+
+/// What is kept for another application is nothing new to a second stream of the one that was served.
+#[test]
+fn early_calls_of_one_application_come_once() {
+    let fake = fake();
+    let ari = fake.ari();
+    for (id, application) in [("c", "demo"), ("d", "other")] {
+        let mut start = on_channel("StasisStart", id);
+        start["application"] = application.into();
+        fake.emit(&start).unwrap();
+    }
+    let mut calls = now(ari.calls()).unwrap();
+    assert_eq!(ids(&taken(&mut calls)), ["c"]);
+    assert!(taken(&mut now(ari.calls()).unwrap()).is_empty());
+    let other = ari.for_application("other").unwrap();
+    assert_eq!(ids(&taken(&mut now(other.calls()).unwrap())), ["d"]);
+}

@@ -181,7 +181,9 @@ impl Index {
         let Feed::Calls(application) = name else {
             return;
         };
-        self.early.served.insert(Arc::clone(application));
+        if !self.early.served.insert(Arc::clone(application)) {
+            return;
+        }
         let events = std::mem::take(&mut self.early.events);
         let is_ours = |event: &Event| {
             event.kind() == STASIS_START && event.application() == Some(&**application)
