@@ -8,7 +8,7 @@ use std::{
 
 use ari_core::{ConnectionState, End, Error, Events, Gap, GapCause, Operation, Result, StreamItem};
 use ari_sim::{Fault, FaultKind, FaultRule};
-use ari_tests::{Fixture, Outcome, PATIENCE, Transport, rest, until, until_true, within};
+use ari_tests::{Failure, Fixture, Outcome, PATIENCE, Transport, rest, until, until_true, within};
 use futures::StreamExt;
 use serde_json::json;
 
@@ -419,9 +419,13 @@ async fn connected(fixture: &Fixture) {
     .await;
 }
 
-async fn connection(fixture: &Fixture, fault: &Fault, classes: &[Class]) -> Outcome {
+/// What is seen once the fault has struck, and a request has ended as one of these.
+async fn struck<'f>(
+    fixture: &'f Fixture,
+    fault: &Fault,
+    classes: &[Class],
+) -> std::result::Result<Watch<'f>, Failure> {
     let simulator = fixture.simulated()?.simulator();
-    let (_calls, channel, mut of_channel) = fixture.answered("waits").await;
     let mut watch = Watch::start(fixture).await?;
     watch.follow().await;
     for rule in rules(fixture, fault) {
@@ -431,6 +435,13 @@ async fn connection(fixture: &Fixture, fault: &Fault, classes: &[Class]) -> Outc
     let got = ask(fixture, fault).await;
     assert!(classes.contains(&got), "{fault:?}: {got:?}");
     watch.tell();
+    Ok(watch)
+}
+
+async fn connection(fixture: &Fixture, fault: &Fault, classes: &[Class]) -> Outcome {
+    let simulator = fixture.simulated()?.simulator();
+    let (_calls, channel, mut of_channel) = fixture.answered("waits").await;
+    let mut watch = struck(fixture, fault, classes).await?;
     let pings = matches!(
         fixture.transport(),
         Transport::Native | Transport::RestWs | Transport::Outbound
@@ -466,15 +477,7 @@ async fn connection(fixture: &Fixture, fault: &Fault, classes: &[Class]) -> Outc
 async fn restart(fixture: &Fixture, fault: &Fault, classes: &[Class]) -> Outcome {
     let simulator = fixture.simulated()?.simulator();
     let (_calls, channel, mut of_channel) = fixture.answered("waits").await;
-    let mut watch = Watch::start(fixture).await?;
-    watch.follow().await;
-    for rule in rules(fixture, fault) {
-        simulator.inject(rule)?;
-    }
-    watch.tell();
-    let got = ask(fixture, fault).await;
-    assert!(classes.contains(&got), "{fault:?}: {got:?}");
-    watch.tell();
+    let mut watch = struck(fixture, fault, classes).await?;
     watch.flows().await;
     watch.assert_all_told(fault);
     assert!(watch.has_gap(), "{fault:?}: {:?}", watch.seen);
