@@ -11,7 +11,7 @@ use tokio::sync::watch;
 use crate::{
     entity::{Entity, EntityKind},
     error::{Error, Result},
-    event::{Event, Role},
+    event::{Concern, Event, Role},
     operation::Operation,
     operations::{bridges, channels, playbacks, recordings},
     request::Request,
@@ -125,35 +125,36 @@ pub(crate) enum Finality {
     Ends,
 }
 
+impl Finality {
+    /// What events of a type mean, and for the life of what kind of entity.
+    pub(crate) fn of_type(event: &str) -> Option<(EntityKind, Self)> {
+        Some(match event {
+            "ChannelDestroyed" => (EntityKind::Channel, Self::Ends),
+            "StasisEnd" => (EntityKind::Channel, Self::Leaves),
+            "BridgeDestroyed" => (EntityKind::Bridge, Self::Ends),
+            "PlaybackFinished" => (EntityKind::Playback, Self::Ends),
+            "RecordingFinished" | "RecordingFailed" => (EntityKind::LiveRecording, Self::Ends),
+            _ => return None,
+        })
+    }
+}
+
 /// What an event means for the life of an entity.
 pub(crate) fn finality(kind: EntityKind, id: &str, event: &Event) -> Finality {
-    let (entity, finality) = match event.kind() {
-        "ChannelDestroyed" => (EntityKind::Channel, Finality::Ends),
-        "StasisEnd" => (EntityKind::Channel, Finality::Leaves),
-        "BridgeDestroyed" => (EntityKind::Bridge, Finality::Ends),
-        "PlaybackFinished" => (EntityKind::Playback, Finality::Ends),
-        "RecordingFinished" | "RecordingFailed" => (EntityKind::LiveRecording, Finality::Ends),
-        _ => return Finality::Goes,
-    };
-    let about = |concern: crate::event::Concern<'_>| {
+    let about = |concern: Concern<'_>| {
         concern.kind == kind && concern.id == id && concern.role == Role::Subject
     };
-    if entity == kind && event.concerns().any(about) {
-        finality
-    } else {
-        Finality::Goes
+    match event.finality() {
+        Some((entity, finality)) if entity == kind && event.concerns().any(about) => finality,
+        _ => Finality::Goes,
     }
 }
 
 /// The entity whose life an event ends.
 pub fn ended_by(event: &Event) -> Option<(EntityKind, &str)> {
-    let kind = match event.kind() {
-        "ChannelDestroyed" => EntityKind::Channel,
-        "BridgeDestroyed" => EntityKind::Bridge,
-        "PlaybackFinished" => EntityKind::Playback,
-        "RecordingFinished" | "RecordingFailed" => EntityKind::LiveRecording,
-        _ => return None,
-    };
+    let (kind, _) = event
+        .finality()
+        .filter(|(_, finality)| *finality == Finality::Ends)?;
     let concern = event
         .concerns()
         .find(|concern| concern.kind == kind && concern.role == Role::Subject)?;

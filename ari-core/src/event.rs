@@ -6,8 +6,10 @@ use std::{
 };
 
 use bytes::Bytes;
+use bytestring::ByteString;
 
 use crate::{
+    endings::Finality,
     entity::{EntityKind, Metadata},
     error::{Error, Result},
     events::EventBody,
@@ -24,7 +26,7 @@ pub use crate::peek::{Concern, Numbers, Role};
 pub struct Event(Arc<Inner>);
 
 struct Inner {
-    raw: Bytes,
+    json: ByteString,
     header: Header,
     body: OnceLock<Result<EventBody, Arc<Error>>>,
 }
@@ -36,9 +38,22 @@ impl Event {
     /// It is not UTF-8, not JSON, or not an object with a `type`.
     pub fn parse(raw: impl Into<Bytes>) -> Result<Self> {
         let raw = raw.into();
-        let header = peek::peek(&raw)?;
+        // Looked at first, since what cannot be made a text of is gone.
+        std::str::from_utf8(&raw).map_err(|error| peek::undecodable(&raw, error.into()))?;
+        ByteString::try_from(raw)
+            .map_err(|error| peek::undecodable(&[], error.into()))
+            .and_then(Self::parse_text)
+    }
+
+    /// Reads an event that is known to be text, which need not be looked at for it.
+    ///
+    /// # Errors
+    /// It is not JSON, or not an object with a `type`.
+    pub fn parse_text(json: impl Into<ByteString>) -> Result<Self> {
+        let json = json.into();
+        let header = peek::peek(&json)?;
         Ok(Self(Arc::new(Inner {
-            raw,
+            json,
             header,
             body: OnceLock::new(),
         })))
@@ -46,21 +61,21 @@ impl Event {
 
     /// The type, as in `StasisStart`.
     pub fn kind(&self) -> &str {
-        self.0.header.kind.get(&self.0.raw)
+        self.0.header.kind.get(&self.0.json)
     }
 
     /// The event as it came.
     pub fn raw(&self) -> &Bytes {
-        &self.0.raw
+        self.0.json.as_bytes()
     }
 
     /// The event as a JSON value.
     ///
     /// # Errors
-    /// It holds something that passed the first reading and is no JSON all the same.
+    /// It holds a number or a text that no value can be made of, such as `1e999` or half of a surrogate pair.
     pub fn to_value(&self) -> Result<serde_json::Value> {
-        serde_json::from_slice(&self.0.raw).map_err(|error| {
-            Error::decode::<serde_json::Value>(self.kind(), &self.0.raw, error.into())
+        serde_json::from_str(&self.0.json).map_err(|error| {
+            Error::decode::<serde_json::Value>(self.kind(), self.raw(), error.into())
         })
     }
 
@@ -99,7 +114,7 @@ impl Event {
             .header
             .concerns
             .iter()
-            .map(|concern| concern.get(&self.0.raw))
+            .map(|concern| concern.get(&self.0.json))
     }
 
     /// Whether it concerns this entity.
@@ -114,7 +129,7 @@ impl Event {
             .header
             .numbers
             .as_ref()
-            .map(|numbers| numbers.get(&self.0.raw))
+            .map(|numbers| numbers.get(&self.0.json))
     }
 
     /// The event with its type's own fields; decoded at the first call.
@@ -126,13 +141,18 @@ impl Event {
     pub fn body(&self) -> Result<&EventBody, Arc<Error>> {
         self.0
             .body
-            .get_or_init(|| EventBody::decode(self.kind(), &self.0.raw).map_err(Arc::new))
+            .get_or_init(|| EventBody::decode(self.kind(), &self.0.json).map_err(Arc::new))
             .as_ref()
             .map_err(Arc::clone)
     }
 
+    /// Of what kind the entity is that it may end, and what it means for its life.
+    pub(crate) fn finality(&self) -> Option<(EntityKind, Finality)> {
+        self.0.header.finality
+    }
+
     fn text<'a>(&'a self, text: Option<&'a peek::Text>) -> Option<&'a str> {
-        text.map(|text| text.get(&self.0.raw))
+        text.map(|text| text.get(&self.0.json))
             .filter(|text| !text.is_empty())
     }
 }

@@ -150,7 +150,7 @@ pub(crate) async fn introduced(
     let keep = |frame: Frame| {
         match &frame {
             Frame::Text(text) => {
-                if let Ok(event) = Event::parse(text.clone())
+                if let Ok(event) = Event::parse_text(text.clone())
                     && event.kind() == ANSWER
                 {
                     application = event.application().map(Arc::from);

@@ -6,7 +6,7 @@ use std::{
 };
 
 use ari_core::{Event, Gap, GapCause, ended_by};
-use bytes::Bytes;
+use bytestring::ByteString;
 use futures::future::{BoxFuture, FutureExt, OptionFuture, pending, poll_immediate};
 use tokio::{
     task::coop::consume_budget,
@@ -133,8 +133,13 @@ impl Driver<'_> {
                     self.check = None;
                 }
                 step = self.phase.next(self.link) => {
+                    let heard = matches!(step, Step::Frame(_));
                     self.take(step);
                     self.take_what_is_there().await;
+                    if heard {
+                        self.session.handle_heard(now());
+                    }
+                    self.turn();
                 }
                 () = sleep_until(timeout.unwrap_or_else(Instant::now)), if timeout.is_some() => {
                     let busy_until = self.link.desk.as_ref().and_then(|desk| desk.busy_until());
@@ -210,10 +215,7 @@ impl Driver<'_> {
 
     fn take(&mut self, step: Step) {
         match step {
-            Step::Frame(frame) => {
-                self.session.handle_heard(now());
-                take_in(self.link, frame);
-            }
+            Step::Frame(frame) => take_in(self.link, frame),
             // Asterisk says goodbye to a call that is over.
             Step::Broken(Broken { is_goodbye, .. }) if is_goodbye && self.link.is_of_call() => {
                 tracing::info!(asterisk = %self.link.peer(), "the call is over");
@@ -242,7 +244,6 @@ impl Driver<'_> {
                 }
             }
         }
-        self.turn();
     }
 
     /// Keeps a socket for a while after another one has taken its place: two Asterisks that give themselves the
@@ -293,9 +294,9 @@ pub(crate) fn take_in(link: &Link, frame: Frame) {
 }
 
 /// Hands an event to everybody whom it concerns.
-fn deliver(link: &Link, text: Bytes) {
+fn deliver(link: &Link, text: ByteString) {
     let length = text.len();
-    match Event::parse(text) {
+    match Event::parse_text(text) {
         Ok(event) => {
             if let (ANSWER, Some(desk)) = (event.kind(), &link.desk) {
                 desk.answer(event.raw());

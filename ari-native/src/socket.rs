@@ -9,6 +9,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use bytestring::ByteString;
 use futures::{Sink, Stream, StreamExt};
 use http::{HeaderValue, header::AUTHORIZATION};
 use tokio::{sync::OwnedSemaphorePermit, time::timeout};
@@ -53,7 +54,7 @@ pub(crate) struct Socket {
 #[derive(Debug)]
 pub(crate) enum Frame {
     /// A text.
-    Text(Bytes),
+    Text(ByteString),
     /// Bytes that are no text, which ARI never sends.
     Binary(usize),
     /// A ping, or the answer to one.
@@ -168,7 +169,7 @@ impl Socket {
         };
         Poll::Ready(match message {
             // The text is a part of the read buffer, which an event that somebody keeps must not keep.
-            Message::Text(text) => Ok(Frame::Text(Bytes::copy_from_slice(text.as_bytes()))),
+            Message::Text(text) => Ok(Frame::Text(text.as_str().into())),
             Message::Binary(bytes) => Ok(Frame::Binary(bytes.len())),
             Message::Ping(_) | Message::Pong(_) | Message::Frame(_) => Ok(Frame::Alive),
             Message::Close(frame) => Err(Broken::goodbye(frame)),

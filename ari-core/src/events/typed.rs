@@ -29,13 +29,10 @@ pub(super) mod sealed {
 }
 
 /// Decodes the fields of an event.
-pub(super) fn decode<T: TypedEvent>(raw: &[u8]) -> Result<Arc<T>> {
-    // Once for the whole event, instead of for each of its texts.
-    let text =
-        std::str::from_utf8(raw).map_err(|error| Error::decode::<T>(T::KIND, raw, error.into()))?;
-    serde_json::from_str(text)
+pub(super) fn decode<T: TypedEvent>(json: &str) -> Result<Arc<T>> {
+    serde_json::from_str(json)
         .map(Arc::new)
-        .map_err(|error| Error::decode::<T>(T::KIND, raw, error.into()))
+        .map_err(|error| Error::decode::<T>(T::KIND, json.as_bytes(), error.into()))
 }
 
 macro_rules! typed_event {

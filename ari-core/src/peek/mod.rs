@@ -1,16 +1,14 @@
 //! One reading of an event for what routing needs: no tree, and no copy of what needs none.
 
-use std::borrow::Cow;
+use smallvec::SmallVec;
 
-use bytes::Bytes;
-use serde::Deserializer as _;
+mod header;
+mod scan;
 
-mod visit;
-
-use self::visit::HeaderVisitor;
 use crate::{
+    endings::Finality,
     entity::EntityKind,
-    error::{Error, Result},
+    error::{self, Error, Result, Source},
 };
 
 /// The member that a proxy of ours appends to each event: boot id, number of the event among those of
@@ -20,28 +18,15 @@ pub const NUMBERS_MEMBER: &str = "ari_proxy";
 /// A text of an event: where it is in the bytes, or a copy where it was escaped there.
 #[derive(Debug)]
 pub(crate) enum Text {
-    Span(u32, u32),
+    Span(usize, usize),
     Owned(Box<str>),
 }
 
 impl Text {
-    fn new(text: Cow<'_, str>, raw: &[u8]) -> Self {
-        let Cow::Borrowed(borrowed) = text else {
-            return Self::Owned(text.into());
-        };
-        let start = borrowed.as_ptr() as usize - raw.as_ptr() as usize;
-        match (u32::try_from(start), u32::try_from(start + borrowed.len())) {
-            (Ok(start), Ok(end)) => Self::Span(start, end),
-            _ => Self::Owned(borrowed.into()),
-        }
-    }
-
-    pub(crate) fn get<'a>(&'a self, raw: &'a Bytes) -> &'a str {
+    pub(crate) fn get<'a>(&'a self, json: &'a str) -> &'a str {
         match self {
             Self::Owned(text) => text,
-            Self::Span(start, end) => {
-                std::str::from_utf8(&raw[*start as usize..*end as usize]).unwrap_or_default()
-            }
+            Self::Span(start, end) => json.get(*start..*end).unwrap_or_default(),
         }
     }
 }
@@ -77,11 +62,14 @@ pub(crate) struct StoredConcern {
     role: Role,
 }
 
+/// Most events concern one or two entities.
+pub(crate) type Concerns = SmallVec<[StoredConcern; 2]>;
+
 impl StoredConcern {
-    pub(crate) fn get<'a>(&'a self, raw: &'a Bytes) -> Concern<'a> {
+    pub(crate) fn get<'a>(&'a self, json: &'a str) -> Concern<'a> {
         Concern {
             kind: self.kind,
-            id: self.id.get(raw),
+            id: self.id.get(json),
             role: self.role,
         }
     }
@@ -107,9 +95,9 @@ pub(crate) struct StoredNumbers {
 }
 
 impl StoredNumbers {
-    pub(crate) fn get<'a>(&'a self, raw: &'a Bytes) -> Numbers<'a> {
+    pub(crate) fn get<'a>(&'a self, json: &'a str) -> Numbers<'a> {
         Numbers {
-            boot: self.boot.get(raw),
+            boot: self.boot.get(json),
             node: self.node,
             subject: self.subject,
         }
@@ -124,38 +112,38 @@ pub(crate) struct Header {
     pub(crate) asterisk_id: Option<Text>,
     pub(crate) dialog: Option<Text>,
     pub(crate) timestamp: Option<Text>,
-    pub(crate) concerns: Vec<StoredConcern>,
+    pub(crate) concerns: Concerns,
     pub(crate) numbers: Option<StoredNumbers>,
+    /// Of what kind the entity is that it may end, and what it means for its life.
+    pub(crate) finality: Option<(EntityKind, Finality)>,
 }
 
-pub(crate) fn peek(raw: &Bytes) -> Result<Header> {
-    let undecodable = |source: crate::error::Source| Error::Decode {
-        what: "an event".to_owned(),
-        path: String::new(),
-        sample: crate::error::sample(raw),
-        source,
-    };
-    let text = std::str::from_utf8(raw).map_err(|error| undecodable(error.into()))?;
-    let mut deserializer = serde_json::Deserializer::from_str(text);
-    let mut header = (&mut deserializer)
-        .deserialize_map(HeaderVisitor { raw })
-        .map_err(|error| undecodable(error.into()))?;
-    deserializer
-        .end()
-        .map_err(|error| undecodable(error.into()))?;
-    dedup(&mut header.concerns, raw);
+/// Reads what routing needs of an event.
+pub(crate) fn peek(json: &str) -> Result<Header> {
+    let mut header =
+        header::read(json).map_err(|flaw| undecodable(json.as_bytes(), flaw.into()))?;
+    dedup(&mut header.concerns, json);
     Ok(header)
 }
 
+pub(crate) fn undecodable(raw: &[u8], source: Source) -> Error {
+    Error::Decode {
+        what: "an event".to_owned(),
+        path: String::new(),
+        sample: error::sample(raw),
+        source,
+    }
+}
+
 /// Each entity once, in its most direct role.
-fn dedup(concerns: &mut Vec<StoredConcern>, raw: &Bytes) {
+fn dedup(concerns: &mut Concerns, json: &str) {
     let mut kept = 0;
     for next in 0..concerns.len() {
         let (before, rest) = concerns.split_at_mut(next);
         let concern = &rest[0];
         let same = before[..kept]
             .iter_mut()
-            .find(|known| known.kind == concern.kind && known.id.get(raw) == concern.id.get(raw));
+            .find(|known| known.kind == concern.kind && known.id.get(json) == concern.id.get(json));
         if let Some(known) = same {
             if (concern.role as u8) < known.role as u8 {
                 known.role = concern.role;

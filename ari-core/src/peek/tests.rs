@@ -1,3 +1,12 @@
+use std::{fmt, fs, path::Path};
+
+use proptest::{prelude::*, sample::Index};
+use serde::{
+    Deserialize, Deserializer,
+    de::{IgnoredAny, MapAccess, SeqAccess, Visitor},
+};
+use serde_json::Value;
+
 use super::*;
 use crate::Event;
 
@@ -117,9 +126,374 @@ fn what_is_no_event_is_an_error() {
     assert!(Event::parse(b"{\"type\":\"\xff\"}".to_vec()).is_err());
 }
 
-proptest::proptest! {
+fn assert_flaw(json: &str, flaw: &str) {
+    let error = Event::parse(json.to_owned()).unwrap_err();
+    let source = std::error::Error::source(&error).unwrap();
+    assert_eq!(source.to_string(), flaw, "{json}");
+}
+
+#[test]
+fn what_is_no_json_is_an_error_that_says_where() {
+    for (value, flaw) in [
+        ("", "expected a value at byte 16"),
+        ("truth", "expected true at byte 16"),
+        ("nullo", "expected `,` or `}` at byte 20"),
+        ("tru", "expected true at byte 16"),
+        ("-", "expected a digit at byte 17"),
+        ("01", "expected `,` or `}` at byte 17"),
+        ("1.", "expected a digit at byte 18"),
+        ("1e+", "expected a digit at byte 19"),
+        ("[1,]", "expected a value at byte 19"),
+        ("[1}", "expected `,` or `]` at byte 18"),
+        (r#"{"a":1,}"#, "expected a text at byte 23"),
+        (r#"{"a" 1}"#, "expected `:` at byte 21"),
+        ("{1:2}", "expected a text at byte 17"),
+        (r#"{"a":[{}]"#, "expected `,` or `}` at byte 26"),
+        (
+            "\"\n\"",
+            "expected no control character in a text at byte 17",
+        ),
+        (r#""\x""#, "expected an escape sequence at byte 17"),
+        (r#""\u12g4""#, "expected an escape sequence at byte 17"),
+        ("\"", "expected the end of a text at byte 18"),
+    ] {
+        assert_flaw(&format!(r#"{{"type":"X","a":{value}}}"#), flaw);
+    }
+    // Those whose members are read.
+    for (json, flaw) in [
+        (r#"{"type":"X",}"#, "expected a text at byte 12"),
+        (r#"{"type":"X" "a":1}"#, "expected `,` or `}` at byte 12"),
+        (r#"{"type" "X"}"#, "expected `:` at byte 8"),
+        (r#"{"type":"X"} x"#, "expected the end at byte 13"),
+        (
+            r#"{"type":"X","channel":{"id":"c",}}"#,
+            "expected a text at byte 32",
+        ),
+        (
+            r#"{"type":"X","bridge":{"channels":["c",]}}"#,
+            "expected a value at byte 38",
+        ),
+        (
+            r#"{"type":"X","bridge":{"channels":["c"}}"#,
+            "expected `,` or `]` at byte 37",
+        ),
+        (r#"{"type":1}"#, "the event has no type that is a text"),
+        ("null", "the event has no type that is a text"),
+    ] {
+        assert_flaw(json, flaw);
+    }
+    // Half of a surrogate pair is no text.
+    assert!(Event::parse(r#"{"type":"\ud800"}"#).is_err());
+    assert!(Event::parse(r#"{"\ud800":1,"type":"X"}"#).is_err());
+}
+
+#[test]
+fn nesting_is_limited_as_serde_json_does() {
+    for (depth, is_taken) in [(126, true), (127, false), (100_000, false)] {
+        let nested = |open: &str, close: &str| {
+            let value = format!("{}1{}", open.repeat(depth), close.repeat(depth));
+            format!(r#"{{"type":"X","a":{value}}}"#)
+        };
+        for json in [nested("[", "]"), nested(r#"{"a":"#, "}")] {
+            assert_eq!(serde_json::from_str::<Value>(&json).is_ok(), is_taken);
+            assert_eq!(Event::parse(json).is_ok(), is_taken, "{depth}");
+        }
+    }
+}
+
+/// A JSON value as `serde_json` reads it, with members that come twice.
+enum Tree {
+    Text(String),
+    Number(Option<u64>),
+    Items(Vec<Self>),
+    Members(Vec<(String, Self)>),
+    Other,
+}
+
+impl Tree {
+    fn text(&self) -> Option<String> {
+        match self {
+            Self::Text(text) => Some(text.clone()),
+            _ => None,
+        }
+    }
+
+    fn members(&self) -> &[(String, Self)] {
+        match self {
+            Self::Members(members) => members,
+            _ => &[],
+        }
+    }
+
+    fn items(&self) -> &[Self] {
+        match self {
+            Self::Items(items) => items,
+            _ => &[],
+        }
+    }
+
+    /// The text in the last member of this name.
+    fn get(&self, name: &str) -> Option<String> {
+        let of_name = |(member, _): &&(String, Self)| member == name;
+        self.members().iter().rfind(of_name)?.1.text()
+    }
+}
+
+impl<'de> Deserialize<'de> for Tree {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct AnyValue;
+
+        impl<'de> Visitor<'de> for AnyValue {
+            type Value = Tree;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a value")
+            }
+
+            fn visit_bool<E>(self, _: bool) -> Result<Tree, E> {
+                Ok(Tree::Other)
+            }
+
+            fn visit_unit<E>(self) -> Result<Tree, E> {
+                Ok(Tree::Other)
+            }
+
+            fn visit_u64<E>(self, number: u64) -> Result<Tree, E> {
+                Ok(Tree::Number(Some(number)))
+            }
+
+            fn visit_i64<E>(self, _: i64) -> Result<Tree, E> {
+                Ok(Tree::Number(None))
+            }
+
+            fn visit_f64<E>(self, _: f64) -> Result<Tree, E> {
+                Ok(Tree::Number(None))
+            }
+
+            fn visit_str<E>(self, text: &str) -> Result<Tree, E> {
+                Ok(Tree::Text(text.to_owned()))
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Tree, A::Error> {
+                let mut items = Vec::new();
+                while let Some(item) = seq.next_element()? {
+                    items.push(item);
+                }
+                Ok(Tree::Items(items))
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Tree, A::Error> {
+                let mut members = Vec::new();
+                while let Some(member) = map.next_entry()? {
+                    members.push(member);
+                }
+                Ok(Tree::Members(members))
+            }
+        }
+
+        deserializer.deserialize_any(AnyValue)
+    }
+}
+
+/// The entities that an event concerns, as its tree has them.
+fn concerns_in(event: &Tree) -> Vec<String> {
+    let mut seen: Vec<(EntityKind, String, Role)> = Vec::new();
+    let mut add = |kind, id: Option<String>, role| {
+        let Some(id) = id.filter(|id| !id.is_empty()) else {
+            return;
+        };
+        match seen.iter_mut().find(|(k, i, _)| *k == kind && *i == id) {
+            Some(known) if (role as u8) < known.2 as u8 => known.2 = role,
+            Some(_) => {}
+            None => seen.push((kind, id, role)),
+        }
+    };
+    let nested = event.members().iter().flat_map(|(name, value)| {
+        let is_nest = matches!(&**name, "refer_to" | "referred_by");
+        let itself = std::slice::from_ref(value).iter().map(move |v| (name, v));
+        let members = value.members().iter().map(|(name, value)| (name, value));
+        itself
+            .filter(move |_| !is_nest)
+            .chain(members.filter(move |_| is_nest))
+    });
+    for (name, value) in nested {
+        let Some(kind) = header::object_kind(name.as_bytes()) else {
+            continue;
+        };
+        for (name, member) in value.members() {
+            match (&**name, kind) {
+                ("channels", EntityKind::Bridge) | ("channel_ids", EntityKind::Endpoint) => {
+                    for id in member.items() {
+                        add(EntityKind::Channel, id.text(), Role::Member);
+                    }
+                }
+                ("target_uri", EntityKind::Playback | EntityKind::LiveRecording) => {
+                    let uri = member.text().unwrap_or_default();
+                    match uri.split_once(':') {
+                        Some(("channel", id)) => {
+                            add(EntityKind::Channel, Some(id.to_owned()), Role::Target);
+                        }
+                        Some(("bridge", id)) => {
+                            add(EntityKind::Bridge, Some(id.to_owned()), Role::Target);
+                        }
+                        _ => {}
+                    }
+                }
+                _ => {}
+            }
+        }
+        let id = match kind {
+            EntityKind::Channel | EntityKind::Bridge | EntityKind::Playback => value.get("id"),
+            EntityKind::Endpoint => value
+                .get("technology")
+                .filter(|technology| !technology.is_empty())
+                .zip(value.get("resource"))
+                .map(|(technology, resource)| format!("{technology}/{resource}")),
+            _ => value.get("name"),
+        };
+        add(kind, id, Role::Subject);
+    }
+    seen.iter()
+        .map(|(kind, id, role)| format!("{kind}:{id}:{role:?}"))
+        .collect()
+}
+
+/// What an event says is what `serde_json` reads of it, and what `serde_json` refuses is refused.
+fn assert_read_as_serde_does(json: &str) {
+    let event = Event::parse(json.to_owned());
+    if serde_json::from_str::<IgnoredAny>(json).is_err() {
+        assert!(event.is_err(), "no JSON is taken: {json}");
+        return;
+    }
+    // What cannot be made a value of may be skipped all the same: half of a surrogate pair, a huge number.
+    let Ok(tree) = serde_json::from_str::<Tree>(json) else {
+        return;
+    };
+    let Some(kind) = tree.get("type") else {
+        assert!(event.is_err(), "an event without a type is taken: {json}");
+        return;
+    };
+    let event = event.unwrap_or_else(|error| panic!("{error:?}: {json}"));
+    let text = |name| tree.get(name).filter(|text| !text.is_empty());
+    assert_eq!(event.kind(), kind, "{json}");
+    assert_eq!(
+        event.application(),
+        text("application").as_deref(),
+        "{json}"
+    );
+    assert_eq!(
+        event.asterisk_id(),
+        text("asterisk_id").as_deref(),
+        "{json}"
+    );
+    assert_eq!(event.dialog(), text("dialog").as_deref(), "{json}");
+    assert_eq!(event.timestamp(), text("timestamp").as_deref(), "{json}");
+    assert_eq!(concerns(json), concerns_in(&tree), "{json}");
+    let last = |(name, _): &&(String, Tree)| name == NUMBERS_MEMBER;
+    let numbers = match tree.members().iter().rfind(last).map(|(_, v)| v.items()) {
+        Some(
+            [
+                Tree::Text(boot),
+                Tree::Number(Some(node)),
+                Tree::Number(Some(subject)),
+                ..,
+            ],
+        ) => Some(Numbers {
+            boot,
+            node: *node,
+            subject: *subject,
+        }),
+        _ => None,
+    };
+    assert_eq!(event.numbers(), numbers, "{json}");
+}
+
+fn fixtures() -> Vec<String> {
+    let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures");
+    let mut events = Vec::new();
+    for file in ["asterisk-events.jsonl", "go-events.jsonl"] {
+        let lines = fs::read_to_string(fixtures.join(file)).unwrap();
+        events.extend(lines.lines().map(str::to_owned));
+    }
+    events.push(
+        r#"{"type":"ChannelTransfer","refer_to":{"bridge":{"id":"b","channels":["c","d"]}},"referred_by":{"source_channel":{"id":"s"}},"endpoint":{"technology":"PJSIP","resource":"a","channel_ids":["c"]},"recording":{"name":"r","target_uri":"bridge:b"},"playback":{"id":"p","target_uri":"channel:c:1"},"ari_proxy":["b7",12,3]}"#
+            .to_owned(),
+    );
+    events
+}
+
+#[test]
+fn what_asterisk_sends_is_read_as_serde_does() {
+    let events = fixtures();
+    assert!(events.len() > 100, "{}", events.len());
+    for event in events {
+        assert_read_as_serde_does(&event);
+    }
+}
+
+/// Where a text is changed, and how.
+fn mutation() -> impl Strategy<Value = (Index, Index, &'static str)> {
+    let pieces = [
+        "",
+        "",
+        "\"",
+        "\\",
+        "{",
+        "}",
+        "[",
+        "]",
+        ":",
+        ",",
+        " ",
+        "\n",
+        "\u{1}",
+        "ü",
+        "-",
+        ".",
+        "e",
+        "0",
+        "7",
+        "null",
+        "true",
+        "1.5e3",
+        "\"id\":",
+        "\"type\":\"X\",",
+        "\\u0041",
+        "\\ud83d\\ude00",
+        "\\n",
+        "\\\"",
+        "{}",
+        "[]",
+        "\"channel\":{\"id\":\"c\"},",
+        "\"ari_proxy\":[\"b\",1,2],",
+    ];
+    (
+        any::<Index>(),
+        any::<Index>(),
+        prop::sample::select(pieces.to_vec()),
+    )
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(4_000))]
+
     #[test]
-    fn nothing_makes_it_panic(bytes in proptest::collection::vec(proptest::num::u8::ANY, 0..200)) {
+    fn nothing_makes_it_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
         let _ = Event::parse(bytes);
+    }
+
+    #[test]
+    fn what_is_mutated_is_read_as_serde_does(
+        event in prop::sample::select(fixtures()),
+        mutations in prop::collection::vec(mutation(), 1..6),
+    ) {
+        let mut json: Vec<char> = event.chars().collect();
+        for (at, length, piece) in mutations {
+            let at = at.index(json.len() + 1);
+            // Mostly a small part is replaced.
+            let length = length.index(8).min(json.len() - at);
+            json.splice(at..at + length, piece.chars());
+        }
+        assert_read_as_serde_does(&json.into_iter().collect::<String>());
     }
 }

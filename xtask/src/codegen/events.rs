@@ -81,13 +81,13 @@ fn body(modules: &str, reexports: &str, names: &[(&str, &str)]) -> String {
         "    /// A type that this version of the crate does not know.\n    Unknown,\n}\n\n",
     );
     source.push_str(
-        "impl EventBody {\n    pub(crate) fn decode(kind: &str, raw: &[u8]) -> Result<Self> {\n",
+        "impl EventBody {\n    pub(crate) fn decode(kind: &str, json: &str) -> Result<Self> {\n",
     );
     source.push_str("        Ok(match kind {\n");
     for (name, _) in names {
         let _ = writeln!(
             source,
-            "            {name:?} => Self::{name}(decode(raw)?),"
+            "            {name:?} => Self::{name}(decode(json)?),"
         );
     }
     source.push_str("            _ => Self::Unknown,\n        })\n    }\n}\n\n");
