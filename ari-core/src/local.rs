@@ -39,7 +39,7 @@ impl Dialogs {
 
     /// The dialogs that an event belongs to, each once.
     pub fn of(&self, event: &Event) -> BTreeSet<Arc<str>> {
-        if self.entities.is_empty() {
+        if self.is_empty() {
             return BTreeSet::new();
         }
         event

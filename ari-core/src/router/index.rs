@@ -5,19 +5,20 @@
 
 mod claims;
 mod comparing;
+mod rows;
 
 use std::{
     collections::{BTreeSet, HashMap},
     sync::Arc,
-    task::Waker,
 };
 
 use tokio_util::sync::CancellationToken;
 
 use self::claims::Early;
 pub use self::comparing::Awaited;
+use self::rows::Rows;
 use super::{
-    Feed, FeedWait, RouterCounts,
+    Feed, FeedWait, RouterCounts, Wakers,
     feeds::{FeedNo, Feeds, give_back},
     queue::{End, Gap},
     sink::Sink,
@@ -106,7 +107,7 @@ pub(crate) struct Index {
     slots: Vec<Option<Slot>>,
     free: Vec<u32>,
     /// By id; two Asterisks may use the same one, so feed and kind are part of the row.
-    entities: HashMap<Arc<str>, BTreeSet<(FeedNo, EntityKind, u32)>>,
+    entities: HashMap<Arc<str>, Rows>,
     kinds: HashMap<&'static str, BTreeSet<(FeedNo, u32)>>,
     broad: BTreeSet<(FeedNo, u32)>,
     calls: BTreeSet<(FeedNo, u32)>,
@@ -195,7 +196,7 @@ impl Index {
     }
 
     /// Ends a scope and all below it.
-    pub(crate) fn end_scope(&mut self, scope: ScopeId, wakers: &mut Vec<Waker>) -> Ended {
+    pub(crate) fn end_scope(&mut self, scope: ScopeId, wakers: &mut Wakers) -> Ended {
         let mut ended = Ended::default();
         let mut ending = vec![scope];
         while let Some(id) = ending.pop() {
@@ -241,7 +242,7 @@ impl Index {
         ended
     }
 
-    pub(crate) fn close(&mut self, wakers: &mut Vec<Waker>) -> Vec<CancellationToken> {
+    pub(crate) fn close(&mut self, wakers: &mut Wakers) -> Vec<CancellationToken> {
         self.closed = true;
         let roots: Vec<ScopeId> = self
             .scopes
@@ -260,7 +261,7 @@ impl Index {
         scope: ScopeId,
         interest: Interest,
         sink: Sink,
-        wakers: &mut Vec<Waker>,
+        wakers: &mut Wakers,
     ) -> Option<(u32, FeedWait)> {
         if !self.scopes.contains_key(&scope) {
             return None;
@@ -345,7 +346,7 @@ impl Index {
             }
             (Some((kind, id)), _) => {
                 let empty = self.entities.get_mut(id).is_some_and(|rows| {
-                    rows.remove(&(slot.feed, *kind, number));
+                    rows.remove((slot.feed, *kind, number));
                     rows.is_empty()
                 });
                 if empty {
@@ -383,7 +384,7 @@ impl Index {
         give_back(&mut self.entities);
     }
 
-    pub(crate) fn deliver(&mut self, feed: &Feed, event: &Event, wakers: &mut Vec<Waker>) {
+    pub(crate) fn deliver(&mut self, feed: &Feed, event: &Event, wakers: &mut Wakers) {
         let feed_no = self.feeds.number(feed);
         match feed {
             Feed::All => self.early.follow(event),
@@ -409,8 +410,8 @@ impl Index {
             .filter(|concern| concern.role != Role::Member)
         {
             if let Some(rows) = self.entities.get(concern.id) {
-                let range = (feed_no, concern.kind, 0)..=(feed_no, concern.kind, u32::MAX);
-                rows.range(range).for_each(|(.., number)| push(number));
+                rows.of(feed_no, concern.kind)
+                    .for_each(|number| push(&number));
             }
         }
         let whole_feed = (feed_no, 0)..=(feed_no, u32::MAX);

@@ -16,6 +16,7 @@ use std::{
     task::Waker,
 };
 
+use smallvec::SmallVec;
 use tokio_util::sync::CancellationToken;
 
 pub use self::{
@@ -29,6 +30,9 @@ pub(crate) use self::{
     sink::{CallQueue, Claimed, Sink},
 };
 use crate::event::Event;
+
+/// Whom to wake once the router is unlocked. Few are interested in one event, and most events wake somebody.
+pub(crate) type Wakers = SmallVec<[Waker; 4]>;
 
 /// The subscriptions of one connection.
 ///
@@ -101,7 +105,7 @@ impl Router {
 
     /// Hands an event to every subscription of the feed that it concerns; never waits.
     pub fn deliver(&self, feed: &Feed, event: &Event) {
-        let mut wakers = Vec::new();
+        let mut wakers = Wakers::new();
         let changed = {
             let mut index = self.lock();
             index.deliver(feed, event, &mut wakers);
@@ -113,7 +117,7 @@ impl Router {
     /// Tells every subscription of a feed that events are missing.
     pub fn gap(&self, feed: &Feed, gap: Gap) {
         meter::gaps(gap.cause).increment(1);
-        let mut wakers = Vec::new();
+        let mut wakers = Wakers::new();
         let doubt = !self.compares_after(gap.cause);
         self.lock()
             .for_each_sink(Some(feed), |sink| wakers.extend(sink.gap(gap, doubt)));
@@ -123,7 +127,7 @@ impl Router {
     /// Tells every subscription that events are missing.
     pub fn gap_everywhere(&self, gap: Gap) {
         meter::gaps(gap.cause).increment(1);
-        let mut wakers = Vec::new();
+        let mut wakers = Wakers::new();
         let doubt = !self.compares_after(gap.cause);
         self.lock()
             .for_each_sink(None, |sink| wakers.extend(sink.gap(gap, doubt)));
@@ -139,7 +143,7 @@ impl Router {
 
     /// Tells every subscription that what was lost is restored: the client is subscribed again.
     pub fn resynced(&self) {
-        let mut wakers = Vec::new();
+        let mut wakers = Wakers::new();
         let doubt = !self.compares();
         let mut index = self.lock();
         index.outage = None;
@@ -176,14 +180,14 @@ impl Router {
 
     /// Says that an Asterisk is not there any more: what was subscribed to of it alone is lost.
     pub fn lose_asterisk(&self, id: &str) {
-        let mut wakers = Vec::new();
+        let mut wakers = Wakers::new();
         self.lock().lose_asterisk(id, &mut wakers);
         self.after(false, wakers);
     }
 
     /// Ends all streams, and those to come, for this reason: no events come any more.
     pub fn retire(&self, end: End) {
-        let mut wakers = Vec::new();
+        let mut wakers = Wakers::new();
         self.lock().retire(end, &mut wakers);
         self.after(false, wakers);
     }
@@ -228,14 +232,14 @@ impl Router {
 
     /// Says that nothing of a feed that was given up is on its way any more.
     pub fn drained(&self, feed: &Feed) {
-        let mut wakers = Vec::new();
+        let mut wakers = Wakers::new();
         self.lock().drained(feed, &mut wakers);
         self.after(false, wakers);
     }
 
     /// Ends everything: all scopes, streams and waits.
     pub fn close(&self) {
-        let mut wakers = Vec::new();
+        let mut wakers = Wakers::new();
         let tokens = self.lock().close(&mut wakers);
         self.finish_scopes(tokens, wakers);
     }
@@ -255,13 +259,13 @@ impl Router {
 
     /// Ends a scope and all below it; gives the dialogs that are to be released.
     pub(crate) fn end_scope(&self, scope: ScopeId) -> Vec<Arc<str>> {
-        let mut wakers = Vec::new();
+        let mut wakers = Wakers::new();
         let ended = self.lock().end_scope(scope, &mut wakers);
         self.finish_scopes(ended.tokens, wakers);
         ended.dialogs
     }
 
-    fn finish_scopes(&self, tokens: Vec<CancellationToken>, wakers: Vec<Waker>) {
+    fn finish_scopes(&self, tokens: Vec<CancellationToken>, wakers: Wakers) {
         for token in tokens {
             token.cancel();
         }
@@ -275,7 +279,7 @@ impl Router {
         interest: Interest,
         sink: Sink,
     ) -> Option<Subscription> {
-        let mut wakers = Vec::new();
+        let mut wakers = Wakers::new();
         let (slot, wait) = self
             .lock()
             .subscribe(scope, interest, sink.clone(), &mut wakers)?;
@@ -296,7 +300,7 @@ impl Router {
             index.release(slot, sink);
             index.has_changes()
         };
-        self.after(changed, Vec::new());
+        self.after(changed, Wakers::new());
     }
 
     /// Notes that a stream of calls has room, or has none, for more of them.
@@ -309,7 +313,7 @@ impl Router {
     }
 
     /// Wakes whom an action under the lock concerned, now that it is over.
-    fn after(&self, changed: bool, wakers: Vec<Waker>) {
+    fn after(&self, changed: bool, wakers: Wakers) {
         if changed && !self.shared.local {
             self.shared.changed.notify_one();
         }

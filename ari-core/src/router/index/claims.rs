@@ -7,7 +7,7 @@ use crate::{
     endings::{Finality, LatchState, finality},
     entity::EntityKind,
     event::{Event, Role},
-    router::{CallQueue, Claimed, Feed, Queue, Sink, feeds::FeedNo},
+    router::{CallQueue, Claimed, Feed, Queue, Sink, Wakers, feeds::FeedNo},
 };
 
 /// Room for the events of a call that nobody has read yet.
@@ -89,7 +89,7 @@ impl Index {
         &mut self,
         feed: FeedNo,
         event: &Event,
-        wakers: &mut Vec<Waker>,
+        wakers: &mut Wakers,
     ) -> Option<Watch> {
         let id = channel_of(event).filter(|_| event.kind() == STASIS_START)?;
         if self.is_watched(id, event) {
@@ -177,7 +177,7 @@ impl Index {
 
     /// Hands the calls that are kept of a feed to its first stream, with the events that came since. What is
     /// over already is no new call.
-    pub(super) fn hand_over_early(&mut self, name: &Feed, feed: FeedNo, wakers: &mut Vec<Waker>) {
+    pub(super) fn hand_over_early(&mut self, name: &Feed, feed: FeedNo, wakers: &mut Wakers) {
         let Feed::Calls(application) = name else {
             return;
         };
@@ -284,7 +284,7 @@ impl Index {
     }
 
     /// Ends the streams of calls that were stopped, now that nothing is on its way to them.
-    pub(crate) fn drained(&mut self, feed: &Feed, wakers: &mut Vec<Waker>) {
+    pub(crate) fn drained(&mut self, feed: &Feed, wakers: &mut Wakers) {
         let Some(number) = self.feeds.number(feed) else {
             return;
         };
@@ -292,7 +292,7 @@ impl Index {
         self.end_stopped(number, wakers);
     }
 
-    pub(super) fn end_stopped(&self, feed: FeedNo, wakers: &mut Vec<Waker>) {
+    pub(super) fn end_stopped(&self, feed: FeedNo, wakers: &mut Wakers) {
         let stopped = self.call_queues(feed).filter(|calls| calls.is_stopped());
         wakers.extend(stopped.filter_map(|calls| calls.end()));
     }

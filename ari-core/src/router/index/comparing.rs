@@ -5,7 +5,7 @@ use std::{sync::Arc, task::Waker};
 use super::Index;
 use crate::{
     entity::EntityKind,
-    router::{Doubt, End, Sink},
+    router::{Doubt, End, Sink, Wakers},
 };
 
 /// An entity that a subscription waits for: for its end, or for its events.
@@ -91,7 +91,7 @@ impl Index {
     }
 
     /// Loses what was subscribed to of this Asterisk alone.
-    pub(crate) fn lose_asterisk(&self, id: &str, wakers: &mut Vec<Waker>) {
+    pub(crate) fn lose_asterisk(&self, id: &str, wakers: &mut Wakers) {
         for slot in self.slots.iter().flatten() {
             if slot.interest.asterisk_id.as_deref() == Some(id) {
                 wakers.extend(slot.sink.lose());
@@ -105,7 +105,7 @@ impl Index {
     }
 
     /// Ends all streams, and those to come: no events come any more. Waits for endings go on by asking.
-    pub(crate) fn retire(&mut self, end: End, wakers: &mut Vec<Waker>) {
+    pub(crate) fn retire(&mut self, end: End, wakers: &mut Wakers) {
         self.retired = Some(end);
         self.for_each_sink(None, |sink| match sink {
             Sink::Latch(_) => wakers.extend(sink.doubt(Doubt::Gone)),
