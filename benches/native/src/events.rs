@@ -2,17 +2,13 @@
 
 use std::{borrow::Cow, hint::black_box};
 
-use ari_core::{Event, Events, StreamItem, View, events::ChannelDtmfReceived};
+use ari_core::{Events, StreamItem, View, events::ChannelDtmfReceived};
 use asterisk_rs_ari::{AriClient, AriEvent};
 use asterisk_rs_core::event::EventReceive;
-use bytes::Bytes;
 use futures::StreamExt;
 use serde::Deserialize;
 use tokio::task::JoinSet;
-use tokio_tungstenite::{
-    connect_async,
-    tungstenite::{Message, Utf8Bytes},
-};
+use tokio_tungstenite::{connect_async, tungstenite::Message};
 
 use crate::{
     Result, asterisk_rs,
@@ -26,8 +22,10 @@ use crate::{
 pub enum Reader {
     /// tokio-tungstenite alone, which finds the type of each event.
     Bare,
-    /// The same, which reads of each event what routing needs, as ari-native does.
+    /// The same, which reads of each event what routing needs.
     Peek,
+    /// The same, which then decodes the event.
+    Decode,
     /// ari-native, a stream of events for each channel, whose fields nobody looks at.
     Whole,
     /// ari-native, a stream of one type of event for each channel.
@@ -48,8 +46,9 @@ pub async fn run(
     let mut channels: Vec<&str> = events.iter().map(|event| &*event.channel).collect();
     channels.dedup();
     let run = match reader {
-        Reader::Bare => bare(&source, &progress, |text| is_digit_by_type(&text)).await,
+        Reader::Bare => bare(&source, &progress, is_digit_by_type).await,
         Reader::Peek => bare(&source, &progress, is_digit_by_peek).await,
+        Reader::Decode => bare(&source, &progress, is_digit_decoded).await,
         Reader::Whole | Reader::Typed => {
             native(reader, simulator, &channels, &source, &progress).await
         }
@@ -64,21 +63,39 @@ struct Type<'a> {
     kind: Cow<'a, str>,
 }
 
-fn is_digit_by_type(text: &Utf8Bytes) -> bool {
+#[derive(Deserialize)]
+#[expect(dead_code, reason = "it is read, and then nobody routes by it")]
+struct Peek<'a> {
+    #[serde(rename = "type", borrow)]
+    kind: Cow<'a, str>,
+    application: Option<&'a str>,
+    asterisk_id: Option<&'a str>,
+    channel: Option<Channel<'a>>,
+}
+
+#[derive(Deserialize)]
+#[expect(dead_code, reason = "as above")]
+struct Channel<'a> {
+    id: &'a str,
+}
+
+fn is_digit_by_type(text: &str) -> bool {
     let event = serde_json::from_str::<Type>(text);
-    event.is_ok_and(|event| black_box(event.kind) == "ChannelDtmfReceived")
+    event.is_ok_and(|event| black_box(event).kind == "ChannelDtmfReceived")
 }
 
-fn is_digit_by_peek(text: Utf8Bytes) -> bool {
-    let event = Event::parse(Bytes::from(text));
-    event.is_ok_and(|event| black_box(&event).kind() == "ChannelDtmfReceived")
+fn is_digit_by_peek(text: &str) -> bool {
+    let event = serde_json::from_str::<Peek>(text);
+    event.is_ok_and(|event| black_box(event).kind == "ChannelDtmfReceived")
 }
 
-async fn bare(
-    source: &Source,
-    progress: &Progress,
-    is_digit: fn(Utf8Bytes) -> bool,
-) -> Result<Run> {
+fn is_digit_decoded(text: &str) -> bool {
+    is_digit_by_peek(text)
+        && serde_json::from_str::<ChannelDtmfReceived>(text)
+            .is_ok_and(|event| black_box(event).digit.is_some())
+}
+
+async fn bare(source: &Source, progress: &Progress, is_digit: fn(&str) -> bool) -> Result<Run> {
     let url = format!("ws://{}/ari/events", source.address);
     let (mut socket, _) = connect_async(url).await?;
     let counted = progress.clone();
@@ -86,7 +103,7 @@ async fn bare(
     tasks.spawn(async move {
         while let Some(Ok(message)) = socket.next().await {
             if let Message::Text(text) = message
-                && is_digit(text)
+                && is_digit(&text)
             {
                 counted.count();
             }

@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// How long one run takes.
-const RUN: Duration = Duration::from_millis(1_500);
+const RUN: Duration = Duration::from_millis(600);
 
 /// Who asks.
 #[derive(Clone, Copy, PartialEq, Eq)]
