@@ -1,5 +1,17 @@
 //! What is printed.
 
+/// The rate of the best round.
+pub fn best(rates: &[f64]) -> f64 {
+    rates.iter().copied().fold(0.0, f64::max)
+}
+
+/// The ratio of one to another, round by round; the middle one counts.
+pub fn ratio(of: &[f64], to: &[f64]) -> f64 {
+    let mut ratios: Vec<f64> = of.iter().zip(to).map(|(of, to)| of / to).collect();
+    ratios.sort_by(f64::total_cmp);
+    ratios.get(ratios.len() / 2).copied().unwrap_or(f64::NAN)
+}
+
 /// Prints rows with columns of the same width.
 pub fn print(rows: &[Vec<String>]) {
     let columns = rows.iter().map(Vec::len).max().unwrap_or_default();
