@@ -135,8 +135,8 @@ impl Driver<'_> {
                 step = self.phase.next(self.link) => {
                     let heard = matches!(step, Step::Frame(_));
                     self.take(step);
-                    self.take_what_is_there().await;
                     if heard {
+                        self.take_what_is_there().await;
                         self.session.handle_heard(now());
                     }
                     self.turn();
@@ -209,7 +209,11 @@ impl Driver<'_> {
             let Some(frame) = poll_immediate(socket.next()).await else {
                 return;
             };
-            self.take(frame.map_or_else(Step::Broken, Step::Frame));
+            match frame {
+                Ok(frame) => take_in(self.link, frame),
+                // What a broken socket says after that is not why it broke.
+                Err(broken) => return self.take(Step::Broken(broken)),
+            }
         }
     }
 

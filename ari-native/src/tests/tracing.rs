@@ -5,7 +5,15 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use tracing::Level;
+use futures::SinkExt;
+use tokio_tungstenite::tungstenite::{
+    Message,
+    protocol::{CloseFrame, frame::coding::CloseCode},
+};
+use tracing::{
+    Level,
+    subscriber::{DefaultGuard, set_default},
+};
 use tracing_subscriber::fmt::MakeWriter;
 
 use super::{connected, next, server::Reply};
@@ -44,15 +52,20 @@ impl<'a> MakeWriter<'a> for Log {
     }
 }
 
-/// A life with calls, a retry and a lost WebSocket, as it is logged at a level.
-async fn life(level: Level) -> String {
+/// Logs at a level, until the guard is dropped.
+fn logging(level: Level) -> (Log, DefaultGuard) {
     let log = Log::default();
     let subscriber = tracing_subscriber::fmt()
         .with_writer(log.clone())
         .with_max_level(level)
         .with_ansi(false)
         .finish();
-    let _logging = tracing::subscriber::set_default(subscriber);
+    (log, set_default(subscriber))
+}
+
+/// A life with calls, a retry and a lost WebSocket, as it is logged at a level.
+async fn life(level: Level) -> String {
+    let (log, _logging) = logging(level);
     let (ari, mut server) = connected().await;
     server
         .on("GET /channels/chan-7", Reply::Cut(b""))
@@ -127,4 +140,24 @@ async fn a_log_at_debug_has_ids_but_neither_parameters_nor_secrets() {
     for unsaid in ["private", "Hidden", "secret", "dXNlcj"] {
         assert!(!log.contains(unsaid), "{unsaid}:\n{log}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_log_says_why_the_websocket_was_lost() {
+    let (log, _logging) = logging(Level::WARN);
+    let (ari, mut server) = connected().await;
+    let mut events = ari.events().await.unwrap();
+    let goodbye = CloseFrame {
+        code: CloseCode::Away,
+        reason: "restarting".into(),
+    };
+    let mut socket = server.socket().await;
+    socket.send(Message::Close(Some(goodbye))).await.unwrap();
+    drop(socket);
+    assert_eq!(next(&mut events).await, "Gap Reconnected None");
+    let log = log.text();
+    assert!(
+        log.contains("closed it with code 1001: restarting"),
+        "{log}"
+    );
 }
