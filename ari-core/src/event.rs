@@ -38,11 +38,9 @@ impl Event {
     /// It is not UTF-8, not JSON, or not an object with a `type`.
     pub fn parse(raw: impl Into<Bytes>) -> Result<Self> {
         let raw = raw.into();
-        // Looked at first, since what cannot be made a text of is gone.
-        std::str::from_utf8(&raw).map_err(|error| peek::undecodable(&raw, error.into()))?;
-        ByteString::try_from(raw)
-            .map_err(|error| peek::undecodable(&[], error.into()))
-            .and_then(Self::parse_text)
+        let json = ByteString::try_from(raw.clone())
+            .map_err(|error| peek::undecodable(&raw, error.into()))?;
+        Self::parse_text(json)
     }
 
     /// Reads an event that is known to be text, which need not be looked at for it.

@@ -69,58 +69,53 @@ impl<'t> Scanner<'t> {
         &mut self,
         mut each: impl FnMut(&mut Self, &[u8]) -> Scan<()>,
     ) -> Scan<()> {
-        let bytes = self.text.as_bytes();
-        let mut at = space(bytes, self.at);
-        if bytes.get(at) != Some(&b'{') {
-            return self.skip();
-        }
-        self.enter(at)?;
-        at = space(bytes, at + 1);
-        if bytes.get(at) != Some(&b'}') {
-            loop {
-                let start = at + 1;
-                let after = self.string(at)?;
-                self.at = colon(bytes, after)?;
-                let name = Quoted {
-                    start,
-                    end: after - 1,
-                };
-                match self.unescape(name)? {
-                    None => each(self, &bytes[name.start..name.end])?,
-                    Some(name) => each(self, name.as_bytes())?,
-                }
-                at = space(bytes, self.at);
-                match bytes.get(at) {
-                    Some(b',') => at = space(bytes, at + 1),
-                    Some(b'}') => break,
-                    _ => return expected("`,` or `}`", at),
-                }
+        self.parts(b'{', b'}', "`,` or `}`", |scanner| {
+            let bytes = scanner.text.as_bytes();
+            let start = space(bytes, scanner.at);
+            let after = scanner.string(start)?;
+            scanner.at = colon(bytes, after)?;
+            let name = Quoted {
+                start: start + 1,
+                end: after - 1,
+            };
+            match scanner.unescape(name)? {
+                None => each(scanner, &bytes[name.start..name.end]),
+                Some(name) => each(scanner, name.as_bytes()),
             }
-        }
-        self.at = at + 1;
-        self.depth -= 1;
-        Ok(())
+        })
     }
 
     /// Reads the items of an array: `each` consumes each of them. Any other value is skipped.
     #[inline]
-    pub(super) fn items(&mut self, mut each: impl FnMut(&mut Self) -> Scan<()>) -> Scan<()> {
+    pub(super) fn items(&mut self, each: impl FnMut(&mut Self) -> Scan<()>) -> Scan<()> {
+        self.parts(b'[', b']', "`,` or `]`", each)
+    }
+
+    /// Reads what stands between two brackets, with commas between. Any other value is skipped.
+    #[inline]
+    fn parts(
+        &mut self,
+        open: u8,
+        close: u8,
+        separator: &'static str,
+        mut each: impl FnMut(&mut Self) -> Scan<()>,
+    ) -> Scan<()> {
         let bytes = self.text.as_bytes();
         let mut at = space(bytes, self.at);
-        if bytes.get(at) != Some(&b'[') {
+        if bytes.get(at) != Some(&open) {
             return self.skip();
         }
         self.enter(at)?;
         at = space(bytes, at + 1);
-        if bytes.get(at) != Some(&b']') {
+        if bytes.get(at) != Some(&close) {
             loop {
                 self.at = at;
                 each(self)?;
                 at = space(bytes, self.at);
                 match bytes.get(at) {
                     Some(b',') => at += 1,
-                    Some(b']') => break,
-                    _ => return expected("`,` or `]`", at),
+                    Some(byte) if *byte == close => break,
+                    _ => return expected(separator, at),
                 }
             }
         }
