@@ -4,6 +4,7 @@ use smallvec::SmallVec;
 
 mod header;
 mod scan;
+mod special;
 
 use crate::{
     endings::Finality,

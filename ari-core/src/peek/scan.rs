@@ -6,6 +6,8 @@
 //! Where it is goes from function to function as a number, and is written down only between values: that is what
 //! makes it fast.
 
+use super::special::Specials;
+
 /// Nesting that is not taken any more; `serde_json` takes as much.
 const MAX_DEPTH: u32 = 128;
 
@@ -41,6 +43,7 @@ pub(super) struct Scanner<'t> {
     depth: u32,
     /// Whether something was escaped so far.
     escapes: bool,
+    specials: Specials,
 }
 
 impl<'t> Scanner<'t> {
@@ -50,6 +53,7 @@ impl<'t> Scanner<'t> {
             at: 0,
             depth: 0,
             escapes: false,
+            specials: Specials::new(),
         }
     }
 
@@ -164,9 +168,20 @@ impl<'t> Scanner<'t> {
     }
 
     /// Skips a value.
+    #[inline]
     pub(super) fn skip(&mut self) -> Scan<()> {
+        let at = space(self.text.as_bytes(), self.at);
+        self.at = match self.text.as_bytes().get(at) {
+            // What most values are.
+            Some(b'"') => self.string(at)?,
+            _ => self.value(at)?,
+        };
+        Ok(())
+    }
+
+    /// Goes past a value.
+    fn value(&mut self, mut at: usize) -> Scan<usize> {
         let bytes = self.text.as_bytes();
-        let mut at = self.at;
         // Of each array and object that is open, the innermost in the lowest bit: whether it is an object.
         let mut objects = 0_u128;
         let outside = self.depth;
@@ -204,8 +219,7 @@ impl<'t> Scanner<'t> {
             // A value is over, and with it whatever ends here.
             loop {
                 if self.depth == outside {
-                    self.at = at;
-                    return Ok(());
+                    return Ok(at);
                 }
                 let in_object = objects & 1 == 1;
                 at = space(bytes, at);
@@ -243,7 +257,7 @@ impl<'t> Scanner<'t> {
         if bytes.get(at) != Some(&b'"') {
             return expected("a text", at);
         }
-        let end = plain(bytes, at + 1);
+        let end = self.specials.next(bytes, at + 1);
         if bytes.get(end) == Some(&b'"') {
             return Ok(end + 1);
         }
@@ -262,7 +276,7 @@ impl<'t> Scanner<'t> {
                 None => return expected("the end of a text", at),
             };
             self.escapes = true;
-            at = plain(bytes, at);
+            at = self.specials.next(bytes, at);
         }
     }
 
@@ -320,26 +334,6 @@ fn escape(bytes: &[u8], at: usize) -> Scan<usize> {
         }
         _ => expected("an escape sequence", at),
     }
-}
-
-/// Where the next quote, backslash or control character is; eight bytes are looked at at once.
-#[inline]
-fn plain(bytes: &[u8], at: usize) -> usize {
-    const ONES: u64 = u64::from_ne_bytes([1; 8]);
-    const HIGHS: u64 = ONES << 7;
-    let mut at = at;
-    while let Some(word) = bytes.get(at..).and_then(<[u8]>::first_chunk) {
-        let word = u64::from_le_bytes(*word);
-        let control = word.wrapping_sub(ONES * u64::from(b' '));
-        let quote = (word ^ (ONES * u64::from(b'"'))).wrapping_sub(ONES);
-        let backslash = (word ^ (ONES * u64::from(b'\\'))).wrapping_sub(ONES);
-        let special = (control | quote | backslash) & !word & HIGHS;
-        if special != 0 {
-            return at + special.trailing_zeros() as usize / 8;
-        }
-        at += 8;
-    }
-    run(bytes, at, |byte| !matches!(byte, b'"' | b'\\' | ..b' '))
 }
 
 fn number(bytes: &[u8], mut at: usize) -> Scan<usize> {

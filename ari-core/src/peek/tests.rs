@@ -431,6 +431,22 @@ fn what_asterisk_sends_is_read_as_serde_does() {
     }
 }
 
+#[test]
+fn a_text_is_read_to_its_end_wherever_that_is() {
+    let special = ["\"", "\\", "\\\"", "\\\\", "\\u0041", "\0", "\u{1f}"];
+    let plain = ["", " ", "!", "#", "[", "]", "\u{7f}", "\u{80}", "ü", "😀"];
+    for length in 0..200 {
+        for last in special.into_iter().chain(plain) {
+            let text = "x".repeat(length) + last;
+            assert_read_as_serde_does(&format!(
+                r#"{{"type":"{text}","{text}":"{text}","channel":{{"id":"{text}"}}}}"#
+            ));
+            let unfinished = format!(r#"{{"type":"{text}"#);
+            assert!(Event::parse(unfinished).is_err(), "{length} {last:?}");
+        }
+    }
+}
+
 /// Where a text is changed, and how.
 fn mutation() -> impl Strategy<Value = (Index, Index, &'static str)> {
     let pieces = [
