@@ -2,7 +2,7 @@
 
 use std::{error::Error as StdError, fmt, sync::Arc, time::Duration};
 
-use crate::{operation::OperationSpec, subject::InvalidName};
+use crate::{operation::OperationSpec, subject::InvalidName, version::Version};
 
 /// The result of everything that a client does.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -78,7 +78,7 @@ pub enum Error {
         reason: String,
         /// First release of each branch of Asterisk that has it; empty where the version is not the
         /// reason, or is not known here.
-        since: &'static [&'static str],
+        since: &'static [Version],
     },
     /// A request that cannot be right.
     #[error("invalid request: {0}")]

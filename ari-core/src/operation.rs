@@ -2,7 +2,7 @@
 
 use std::{borrow::Cow, fmt};
 
-use crate::{entity::EntityKind, request::Request};
+use crate::{entity::EntityKind, request::Request, version::Version};
 
 /// An HTTP method that ARI uses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -78,7 +78,7 @@ pub struct ParameterSpec {
     /// Whether Asterisk crashes on a request without it, which is therefore not sent.
     pub vital: bool,
     /// First release of each branch of Asterisk that has it; empty: as old as its operation.
-    pub since: &'static [&'static str],
+    pub since: &'static [Version],
 }
 
 /// What an operation answers with.
@@ -132,7 +132,7 @@ pub struct OperationSpec {
     /// Entities that it binds to the dialog of its request: kind, and the parameter that names each.
     pub binds: &'static [(EntityKind, &'static str)],
     /// First release of each branch of Asterisk that has it, sorted.
-    pub since: &'static [&'static str],
+    pub since: &'static [Version],
 }
 
 impl OperationSpec {

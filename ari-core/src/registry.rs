@@ -2,7 +2,7 @@
 
 //! What was compiled in: every operation, event and model.
 
-use crate::{operation::OperationSpec, operations};
+use crate::{operation::OperationSpec, operations, version::Version};
 
 /// An event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -11,7 +11,7 @@ pub struct EventSpec {
     /// Name, as in `StasisStart`.
     pub name: &'static str,
     /// First release of each branch of Asterisk that has it, sorted.
-    pub since: &'static [&'static str],
+    pub since: &'static [Version],
 }
 
 /// A model that is no event.
@@ -21,7 +21,7 @@ pub struct ModelSpec {
     /// Name, as in `Channel`.
     pub name: &'static str,
     /// First release of each branch of Asterisk that has it, sorted.
-    pub since: &'static [&'static str],
+    pub since: &'static [Version],
 }
 
 /// All operations, by resource.
@@ -141,183 +141,207 @@ pub static OPERATIONS: &[&OperationSpec] = &[
 pub static EVENTS: &[EventSpec] = &[
     EventSpec {
         name: "ApplicationMoveFailed",
-        since: &["13.26.0", "16.3.0"],
+        since: &[Version::new(13, 26, 0), Version::new(16, 3, 0)],
     },
     EventSpec {
         name: "ApplicationRegistered",
-        since: &["20.15.0", "21.10.0", "22.5.0"],
+        since: &[
+            Version::new(20, 15, 0),
+            Version::new(21, 10, 0),
+            Version::new(22, 5, 0),
+        ],
     },
     EventSpec {
         name: "ApplicationReplaced",
-        since: &["12.0.0"],
+        since: &[Version::new(12, 0, 0)],
     },
     EventSpec {
         name: "ApplicationUnregistered",
-        since: &["20.15.0", "21.10.0", "22.5.0"],
+        since: &[
+            Version::new(20, 15, 0),
+            Version::new(21, 10, 0),
+            Version::new(22, 5, 0),
+        ],
     },
     EventSpec {
         name: "BridgeAttendedTransfer",
-        since: &["12.1.0"],
+        since: &[Version::new(12, 1, 0)],
     },
     EventSpec {
         name: "BridgeBlindTransfer",
-        since: &["12.1.0"],
+        since: &[Version::new(12, 1, 0)],
     },
     EventSpec {
         name: "BridgeCreated",
-        since: &["12.0.0"],
+        since: &[Version::new(12, 0, 0)],
     },
     EventSpec {
         name: "BridgeDestroyed",
-        since: &["12.0.0"],
+        since: &[Version::new(12, 0, 0)],
     },
     EventSpec {
         name: "BridgeMerged",
-        since: &["12.0.0"],
+        since: &[Version::new(12, 0, 0)],
     },
     EventSpec {
         name: "BridgeVideoSourceChanged",
-        since: &["13.13.0", "14.2.0"],
+        since: &[Version::new(13, 13, 0), Version::new(14, 2, 0)],
     },
     EventSpec {
         name: "CallBroadcast",
-        since: &["20.20.0", "22.10.0", "23.4.0"],
+        since: &[
+            Version::new(20, 20, 0),
+            Version::new(22, 10, 0),
+            Version::new(23, 4, 0),
+        ],
     },
     EventSpec {
         name: "CallClaimed",
-        since: &["20.20.0", "22.10.0", "23.4.0"],
+        since: &[
+            Version::new(20, 20, 0),
+            Version::new(22, 10, 0),
+            Version::new(23, 4, 0),
+        ],
     },
     EventSpec {
         name: "ChannelCallerId",
-        since: &["12.0.0"],
+        since: &[Version::new(12, 0, 0)],
     },
     EventSpec {
         name: "ChannelConnectedLine",
-        since: &["13.1.0"],
+        since: &[Version::new(13, 1, 0)],
     },
     EventSpec {
         name: "ChannelCreated",
-        since: &["12.0.0"],
+        since: &[Version::new(12, 0, 0)],
     },
     EventSpec {
         name: "ChannelDestroyed",
-        since: &["12.0.0"],
+        since: &[Version::new(12, 0, 0)],
     },
     EventSpec {
         name: "ChannelDialplan",
-        since: &["12.0.0"],
+        since: &[Version::new(12, 0, 0)],
     },
     EventSpec {
         name: "ChannelDtmfReceived",
-        since: &["12.0.0"],
+        since: &[Version::new(12, 0, 0)],
     },
     EventSpec {
         name: "ChannelEnteredBridge",
-        since: &["12.0.0"],
+        since: &[Version::new(12, 0, 0)],
     },
     EventSpec {
         name: "ChannelHangupRequest",
-        since: &["12.0.0"],
+        since: &[Version::new(12, 0, 0)],
     },
     EventSpec {
         name: "ChannelHold",
-        since: &["13.4.0"],
+        since: &[Version::new(13, 4, 0)],
     },
     EventSpec {
         name: "ChannelLeftBridge",
-        since: &["12.0.0"],
+        since: &[Version::new(12, 0, 0)],
     },
     EventSpec {
         name: "ChannelStateChange",
-        since: &["12.0.0"],
+        since: &[Version::new(12, 0, 0)],
     },
     EventSpec {
         name: "ChannelTalkingFinished",
-        since: &["12.4.0"],
+        since: &[Version::new(12, 4, 0)],
     },
     EventSpec {
         name: "ChannelTalkingStarted",
-        since: &["12.4.0"],
+        since: &[Version::new(12, 4, 0)],
     },
     EventSpec {
         name: "ChannelToneDetected",
-        since: &["22.0.0"],
+        since: &[Version::new(22, 0, 0)],
     },
     EventSpec {
         name: "ChannelTransfer",
-        since: &["20.13.0", "21.8.0", "22.3.0"],
+        since: &[
+            Version::new(20, 13, 0),
+            Version::new(21, 8, 0),
+            Version::new(22, 3, 0),
+        ],
     },
     EventSpec {
         name: "ChannelUnhold",
-        since: &["13.4.0"],
+        since: &[Version::new(13, 4, 0)],
     },
     EventSpec {
         name: "ChannelUserevent",
-        since: &["12.0.0"],
+        since: &[Version::new(12, 0, 0)],
     },
     EventSpec {
         name: "ChannelVarset",
-        since: &["12.0.0"],
+        since: &[Version::new(12, 0, 0)],
     },
     EventSpec {
         name: "ContactStatusChange",
-        since: &["13.6.0"],
+        since: &[Version::new(13, 6, 0)],
     },
     EventSpec {
         name: "DeviceStateChanged",
-        since: &["12.0.0"],
+        since: &[Version::new(12, 0, 0)],
     },
     EventSpec {
         name: "Dial",
-        since: &["12.0.0"],
+        since: &[Version::new(12, 0, 0)],
     },
     EventSpec {
         name: "EndpointStateChange",
-        since: &["12.0.0"],
+        since: &[Version::new(12, 0, 0)],
     },
     EventSpec {
         name: "PeerStatusChange",
-        since: &["13.6.0"],
+        since: &[Version::new(13, 6, 0)],
     },
     EventSpec {
         name: "PlaybackContinuing",
-        since: &["14.0.0"],
+        since: &[Version::new(14, 0, 0)],
     },
     EventSpec {
         name: "PlaybackFinished",
-        since: &["12.0.0"],
+        since: &[Version::new(12, 0, 0)],
     },
     EventSpec {
         name: "PlaybackStarted",
-        since: &["12.0.0"],
+        since: &[Version::new(12, 0, 0)],
     },
     EventSpec {
         name: "RESTResponse",
-        since: &["20.14.0", "21.9.0", "22.4.0"],
+        since: &[
+            Version::new(20, 14, 0),
+            Version::new(21, 9, 0),
+            Version::new(22, 4, 0),
+        ],
     },
     EventSpec {
         name: "RecordingFailed",
-        since: &["12.0.0"],
+        since: &[Version::new(12, 0, 0)],
     },
     EventSpec {
         name: "RecordingFinished",
-        since: &["12.0.0"],
+        since: &[Version::new(12, 0, 0)],
     },
     EventSpec {
         name: "RecordingStarted",
-        since: &["12.0.0"],
+        since: &[Version::new(12, 0, 0)],
     },
     EventSpec {
         name: "StasisEnd",
-        since: &["12.0.0"],
+        since: &[Version::new(12, 0, 0)],
     },
     EventSpec {
         name: "StasisStart",
-        since: &["12.0.0"],
+        since: &[Version::new(12, 0, 0)],
     },
     EventSpec {
         name: "TextMessageReceived",
-        since: &["12.5.0"],
+        since: &[Version::new(12, 5, 0)],
     },
 ];
 
@@ -325,163 +349,195 @@ pub static EVENTS: &[EventSpec] = &[
 pub static MODELS: &[ModelSpec] = &[
     ModelSpec {
         name: "AdditionalParam",
-        since: &["20.13.0", "21.8.0", "22.3.0"],
+        since: &[
+            Version::new(20, 13, 0),
+            Version::new(21, 8, 0),
+            Version::new(22, 3, 0),
+        ],
     },
     ModelSpec {
         name: "Application",
-        since: &["12.0.0"],
+        since: &[Version::new(12, 0, 0)],
     },
     ModelSpec {
         name: "AsteriskInfo",
-        since: &["12.0.0"],
+        since: &[Version::new(12, 0, 0)],
     },
     ModelSpec {
         name: "AsteriskPing",
-        since: &["13.25.0", "16.2.0"],
+        since: &[Version::new(13, 25, 0), Version::new(16, 2, 0)],
     },
     ModelSpec {
         name: "Bridge",
-        since: &["12.0.0"],
+        since: &[Version::new(12, 0, 0)],
     },
     ModelSpec {
         name: "BuildInfo",
-        since: &["12.0.0"],
+        since: &[Version::new(12, 0, 0)],
     },
     ModelSpec {
         name: "CallerID",
-        since: &["12.0.0"],
+        since: &[Version::new(12, 0, 0)],
     },
     ModelSpec {
         name: "Channel",
-        since: &["12.0.0"],
+        since: &[Version::new(12, 0, 0)],
     },
     ModelSpec {
         name: "ConfigInfo",
-        since: &["12.0.0"],
+        since: &[Version::new(12, 0, 0)],
     },
     ModelSpec {
         name: "ConfigTuple",
-        since: &["13.5.0"],
+        since: &[Version::new(13, 5, 0)],
     },
     ModelSpec {
         name: "ContactInfo",
-        since: &["13.6.0"],
+        since: &[Version::new(13, 6, 0)],
     },
     ModelSpec {
         name: "DeviceState",
-        since: &["12.0.0"],
+        since: &[Version::new(12, 0, 0)],
     },
     ModelSpec {
         name: "Dialed",
-        since: &["12.0.0"],
+        since: &[Version::new(12, 0, 0)],
     },
     ModelSpec {
         name: "DialplanCEP",
-        since: &["12.0.0"],
+        since: &[Version::new(12, 0, 0)],
     },
     ModelSpec {
         name: "Endpoint",
-        since: &["12.0.0"],
+        since: &[Version::new(12, 0, 0)],
     },
     ModelSpec {
         name: "Event",
-        since: &["12.0.0"],
+        since: &[Version::new(12, 0, 0)],
     },
     ModelSpec {
         name: "FormatLangPair",
-        since: &["12.0.0"],
+        since: &[Version::new(12, 0, 0)],
     },
     ModelSpec {
         name: "LiveRecording",
-        since: &["12.0.0"],
+        since: &[Version::new(12, 0, 0)],
     },
     ModelSpec {
         name: "LogChannel",
-        since: &["13.6.0"],
+        since: &[Version::new(13, 6, 0)],
     },
     ModelSpec {
         name: "Mailbox",
-        since: &["12.1.0"],
+        since: &[Version::new(12, 1, 0)],
     },
     ModelSpec {
         name: "Message",
-        since: &["12.0.0"],
+        since: &[Version::new(12, 0, 0)],
     },
     ModelSpec {
         name: "MissingParams",
-        since: &["12.0.0"],
+        since: &[Version::new(12, 0, 0)],
     },
     ModelSpec {
         name: "Module",
-        since: &["13.5.0"],
+        since: &[Version::new(13, 5, 0)],
     },
     ModelSpec {
         name: "Peer",
-        since: &["13.6.0"],
+        since: &[Version::new(13, 6, 0)],
     },
     ModelSpec {
         name: "Playback",
-        since: &["12.0.0"],
+        since: &[Version::new(12, 0, 0)],
     },
     ModelSpec {
         name: "RESTHeader",
-        since: &["20.14.0", "21.9.0", "22.4.0"],
+        since: &[
+            Version::new(20, 14, 0),
+            Version::new(21, 9, 0),
+            Version::new(22, 4, 0),
+        ],
     },
     ModelSpec {
         name: "RESTQueryStringParameter",
-        since: &["20.14.0", "21.9.0", "22.4.0"],
+        since: &[
+            Version::new(20, 14, 0),
+            Version::new(21, 9, 0),
+            Version::new(22, 4, 0),
+        ],
     },
     ModelSpec {
         name: "RESTRequest",
-        since: &["20.14.0", "21.9.0", "22.4.0"],
+        since: &[
+            Version::new(20, 14, 0),
+            Version::new(21, 9, 0),
+            Version::new(22, 4, 0),
+        ],
     },
     ModelSpec {
         name: "RTPstat",
-        since: &["13.27.0", "16.4.0"],
+        since: &[Version::new(13, 27, 0), Version::new(16, 4, 0)],
     },
     ModelSpec {
         name: "ReferTo",
-        since: &["20.13.0", "21.8.0", "22.3.0"],
+        since: &[
+            Version::new(20, 13, 0),
+            Version::new(21, 8, 0),
+            Version::new(22, 3, 0),
+        ],
     },
     ModelSpec {
         name: "ReferredBy",
-        since: &["20.13.0", "21.8.0", "22.3.0"],
+        since: &[
+            Version::new(20, 13, 0),
+            Version::new(21, 8, 0),
+            Version::new(22, 3, 0),
+        ],
     },
     ModelSpec {
         name: "RequiredDestination",
-        since: &["20.13.0", "21.8.0", "22.3.0"],
+        since: &[
+            Version::new(20, 13, 0),
+            Version::new(21, 8, 0),
+            Version::new(22, 3, 0),
+        ],
     },
     ModelSpec {
         name: "SetId",
-        since: &["12.0.0"],
+        since: &[Version::new(12, 0, 0)],
     },
     ModelSpec {
         name: "Sound",
-        since: &["12.0.0"],
+        since: &[Version::new(12, 0, 0)],
     },
     ModelSpec {
         name: "StatusInfo",
-        since: &["12.0.0"],
+        since: &[Version::new(12, 0, 0)],
     },
     ModelSpec {
         name: "StoredRecording",
-        since: &["12.0.0"],
+        since: &[Version::new(12, 0, 0)],
     },
     ModelSpec {
         name: "SystemInfo",
-        since: &["12.0.0"],
+        since: &[Version::new(12, 0, 0)],
     },
     ModelSpec {
         name: "TextMessage",
-        since: &["12.5.0"],
+        since: &[Version::new(12, 5, 0)],
     },
     ModelSpec {
         name: "Variable",
-        since: &["12.0.0"],
+        since: &[Version::new(12, 0, 0)],
     },
     ModelSpec {
         name: "Variables",
-        since: &["20.20.0", "22.10.0", "23.4.0"],
+        since: &[
+            Version::new(20, 20, 0),
+            Version::new(22, 10, 0),
+            Version::new(23, 4, 0),
+        ],
     },
 ];
 

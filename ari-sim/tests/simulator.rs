@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use futures::StreamExt as _;
 
-use ari_core::{Error, Request, StreamItem, events::ChannelDtmfReceived};
+use ari_core::{Error, Request, StreamItem, Version, events::ChannelDtmfReceived};
 use ari_sim::{CallScript, Cue, Fault, HangupParty, Simulator, WorldOptions};
 use tokio::time::timeout;
 
@@ -198,7 +198,7 @@ async fn an_older_asterisk_is_not_asked_for_what_it_does_not_have() {
             .await;
         match claim.unwrap_err() {
             Error::Unsupported { since, .. } if refused => {
-                assert_eq!(since, ["20.20.0", "22.10.0", "23.4.0"]);
+                assert_eq!(since.first(), Some(&Version::new(20, 20, 0)));
             }
             Error::Refused(_) if !refused => {}
             error => panic!("{version}: {error:?}"),

@@ -139,9 +139,10 @@ fn stale(package: &Path, files: &BTreeMap<PathBuf, String>) -> Result<Vec<PathBu
 
 /// Prints what ari-core was compiled with, one a line.
 fn list(out: &mut impl io::Write) -> Result<ExitCode> {
-    let operations = compiled::OPERATIONS
-        .iter()
-        .map(|operation| format!("operation {operation} since {}", operation.since.join(", ")));
+    let operations = compiled::OPERATIONS.iter().map(|operation| {
+        let since: Vec<_> = operation.since.iter().map(ToString::to_string).collect();
+        format!("operation {operation} since {}", since.join(", "))
+    });
     let events = compiled::EVENTS
         .iter()
         .map(|event| format!("event {}", event.name));

@@ -16,6 +16,7 @@ use crate::{
     models,
     operation::{self, Method, OperationSpec, ParameterSpec, ParameterType},
     scope::Through,
+    version::Version,
 };
 
 /// Stasis applications.
@@ -121,7 +122,7 @@ pub static LIST: OperationSpec = OperationSpec {
     creates: None,
     concerns: &[],
     binds: &[],
-    since: &["12.0.0"],
+    since: &[Version::new(12, 0, 0)],
 };
 
 /// Asks for a Stasis application.
@@ -154,7 +155,7 @@ pub static GET: OperationSpec = OperationSpec {
     creates: None,
     concerns: &[(EntityKind::Application, "applicationName")],
     binds: &[],
-    since: &["12.0.0"],
+    since: &[Version::new(12, 0, 0)],
 };
 
 /// Subscribes the application to event sources; each subscription is counted.
@@ -196,7 +197,7 @@ pub static SUBSCRIBE: OperationSpec = OperationSpec {
     creates: None,
     concerns: &[(EntityKind::Application, "applicationName")],
     binds: &[],
-    since: &["12.0.0"],
+    since: &[Version::new(12, 0, 0)],
 };
 
 /// Takes back subscriptions of the application to event sources.
@@ -238,7 +239,7 @@ pub static UNSUBSCRIBE: OperationSpec = OperationSpec {
     creates: None,
     concerns: &[(EntityKind::Application, "applicationName")],
     binds: &[],
-    since: &["12.0.0"],
+    since: &[Version::new(12, 0, 0)],
 };
 
 /// Sets which event types the application gets.
@@ -280,5 +281,5 @@ pub static FILTER: OperationSpec = OperationSpec {
     creates: None,
     concerns: &[(EntityKind::Application, "applicationName")],
     binds: &[],
-    since: &["13.26.0", "16.3.0"],
+    since: &[Version::new(13, 26, 0), Version::new(16, 3, 0)],
 };

@@ -16,6 +16,7 @@ use crate::{
     models,
     operation::{self, Method, OperationSpec, ParameterSpec, ParameterType},
     scope::Through,
+    version::Version,
 };
 
 /// Asterisk itself: information, modules, logs, settings, global variables.
@@ -226,7 +227,7 @@ pub static GET_OBJECT: OperationSpec = OperationSpec {
     creates: None,
     concerns: &[],
     binds: &[],
-    since: &["13.5.0"],
+    since: &[Version::new(13, 5, 0)],
 };
 
 /// Creates or changes a dynamic configuration object.
@@ -287,7 +288,7 @@ pub static UPDATE_OBJECT: OperationSpec = OperationSpec {
     creates: None,
     concerns: &[],
     binds: &[],
-    since: &["13.5.0"],
+    since: &[Version::new(13, 5, 0)],
 };
 
 /// Deletes a dynamic configuration object.
@@ -332,7 +333,7 @@ pub static DELETE_OBJECT: OperationSpec = OperationSpec {
     creates: None,
     concerns: &[],
     binds: &[],
-    since: &["13.5.0"],
+    since: &[Version::new(13, 5, 0)],
 };
 
 /// Asks what this Asterisk is.
@@ -373,7 +374,7 @@ pub static GET_INFO: OperationSpec = OperationSpec {
     creates: None,
     concerns: &[],
     binds: &[],
-    since: &["12.0.0"],
+    since: &[Version::new(12, 0, 0)],
 };
 
 /// Asks for a sign of life.
@@ -405,7 +406,7 @@ pub static PING: OperationSpec = OperationSpec {
     creates: None,
     concerns: &[],
     binds: &[],
-    since: &["13.25.0", "16.2.0"],
+    since: &[Version::new(13, 25, 0), Version::new(16, 2, 0)],
 };
 
 /// Lists the modules.
@@ -437,7 +438,7 @@ pub static LIST_MODULES: OperationSpec = OperationSpec {
     creates: None,
     concerns: &[],
     binds: &[],
-    since: &["13.5.0"],
+    since: &[Version::new(13, 5, 0)],
 };
 
 /// Asks for a module.
@@ -470,7 +471,7 @@ pub static GET_MODULE: OperationSpec = OperationSpec {
     creates: None,
     concerns: &[(EntityKind::Module, "moduleName")],
     binds: &[],
-    since: &["13.5.0"],
+    since: &[Version::new(13, 5, 0)],
 };
 
 /// Loads a module.
@@ -503,7 +504,7 @@ pub static LOAD_MODULE: OperationSpec = OperationSpec {
     creates: None,
     concerns: &[(EntityKind::Module, "moduleName")],
     binds: &[],
-    since: &["13.5.0"],
+    since: &[Version::new(13, 5, 0)],
 };
 
 /// Unloads a module.
@@ -536,7 +537,7 @@ pub static UNLOAD_MODULE: OperationSpec = OperationSpec {
     creates: None,
     concerns: &[(EntityKind::Module, "moduleName")],
     binds: &[],
-    since: &["13.5.0"],
+    since: &[Version::new(13, 5, 0)],
 };
 
 /// Loads a module again.
@@ -569,7 +570,7 @@ pub static RELOAD_MODULE: OperationSpec = OperationSpec {
     creates: None,
     concerns: &[(EntityKind::Module, "moduleName")],
     binds: &[],
-    since: &["13.5.0"],
+    since: &[Version::new(13, 5, 0)],
 };
 
 /// Lists the log channels.
@@ -605,7 +606,7 @@ pub static LIST_LOG_CHANNELS: OperationSpec = OperationSpec {
     creates: None,
     concerns: &[],
     binds: &[],
-    since: &["13.6.0"],
+    since: &[Version::new(13, 6, 0)],
 };
 
 /// Adds a log channel.
@@ -647,7 +648,7 @@ pub static ADD_LOG: OperationSpec = OperationSpec {
     creates: None,
     concerns: &[(EntityKind::Logging, "logChannelName")],
     binds: &[],
-    since: &["13.6.0"],
+    since: &[Version::new(13, 6, 0)],
 };
 
 /// Deletes a log channel.
@@ -680,7 +681,7 @@ pub static DELETE_LOG: OperationSpec = OperationSpec {
     creates: None,
     concerns: &[(EntityKind::Logging, "logChannelName")],
     binds: &[],
-    since: &["13.6.0"],
+    since: &[Version::new(13, 6, 0)],
 };
 
 /// Begins a new file of a log channel.
@@ -713,7 +714,7 @@ pub static ROTATE_LOG: OperationSpec = OperationSpec {
     creates: None,
     concerns: &[(EntityKind::Logging, "logChannelName")],
     binds: &[],
-    since: &["13.6.0"],
+    since: &[Version::new(13, 6, 0)],
 };
 
 /// Asks for a global variable.
@@ -746,7 +747,7 @@ pub static GET_GLOBAL_VAR: OperationSpec = OperationSpec {
     creates: None,
     concerns: &[],
     binds: &[],
-    since: &["12.0.0"],
+    since: &[Version::new(12, 0, 0)],
 };
 
 /// Sets a global variable.
@@ -788,5 +789,5 @@ pub static SET_GLOBAL_VAR: OperationSpec = OperationSpec {
     creates: None,
     concerns: &[],
     binds: &[],
-    since: &["12.0.0"],
+    since: &[Version::new(12, 0, 0)],
 };

@@ -20,6 +20,7 @@ use crate::{
     models,
     operation::{self, Creates, Method, OperationSpec, ParameterSpec, ParameterType},
     scope::Through,
+    version::Version,
 };
 
 /// Bridges.
@@ -287,7 +288,7 @@ pub static LIST: OperationSpec = OperationSpec {
     creates: None,
     concerns: &[],
     binds: &[],
-    since: &["12.0.0"],
+    since: &[Version::new(12, 0, 0)],
 };
 
 /// Creates a bridge, or changes the one of this id; Asterisk makes the id if none is given.
@@ -350,10 +351,13 @@ pub static CREATE: OperationSpec = OperationSpec {
     path: "/bridges",
     parameters: &[
         ParameterSpec::query("type", ParameterType::Text),
-        ParameterSpec::query("bridgeId", ParameterType::Text).since(&["12.2.0"]),
+        ParameterSpec::query("bridgeId", ParameterType::Text).since(&[Version::new(12, 2, 0)]),
         ParameterSpec::query("name", ParameterType::Text),
-        ParameterSpec::whole_body("variables", ParameterType::Json)
-            .since(&["20.20.0", "22.10.0", "23.4.0"]),
+        ParameterSpec::whole_body("variables", ParameterType::Json).since(&[
+            Version::new(20, 20, 0),
+            Version::new(22, 10, 0),
+            Version::new(23, 4, 0),
+        ]),
     ],
     answer: operation::Answer::One("Bridge"),
     creates: Some(Creates {
@@ -362,7 +366,7 @@ pub static CREATE: OperationSpec = OperationSpec {
     }),
     concerns: &[],
     binds: &[(EntityKind::Bridge, "bridgeId")],
-    since: &["12.0.0"],
+    since: &[Version::new(12, 0, 0)],
 };
 
 /// Creates a bridge, or changes the one of this id.
@@ -427,8 +431,11 @@ pub static CREATE_WITH_ID: OperationSpec = OperationSpec {
         ParameterSpec::query("type", ParameterType::Text),
         ParameterSpec::path("bridgeId"),
         ParameterSpec::query("name", ParameterType::Text),
-        ParameterSpec::whole_body("variables", ParameterType::Json)
-            .since(&["20.20.0", "22.10.0", "23.4.0"]),
+        ParameterSpec::whole_body("variables", ParameterType::Json).since(&[
+            Version::new(20, 20, 0),
+            Version::new(22, 10, 0),
+            Version::new(23, 4, 0),
+        ]),
     ],
     answer: operation::Answer::One("Bridge"),
     creates: Some(Creates {
@@ -437,7 +444,7 @@ pub static CREATE_WITH_ID: OperationSpec = OperationSpec {
     }),
     concerns: &[],
     binds: &[(EntityKind::Bridge, "bridgeId")],
-    since: &["12.2.0"],
+    since: &[Version::new(12, 2, 0)],
 };
 
 /// Asks for the bridge.
@@ -470,7 +477,7 @@ pub static GET: OperationSpec = OperationSpec {
     creates: None,
     concerns: &[(EntityKind::Bridge, "bridgeId")],
     binds: &[],
-    since: &["12.0.0"],
+    since: &[Version::new(12, 0, 0)],
 };
 
 /// Destroys the bridge; its channels stay in the application.
@@ -503,7 +510,7 @@ pub static DESTROY: OperationSpec = OperationSpec {
     creates: None,
     concerns: &[(EntityKind::Bridge, "bridgeId")],
     binds: &[(EntityKind::Bridge, "bridgeId")],
-    since: &["12.0.0"],
+    since: &[Version::new(12, 0, 0)],
 };
 
 /// Asks for a variable of the bridge.
@@ -545,7 +552,11 @@ pub static GET_BRIDGE_VAR: OperationSpec = OperationSpec {
     creates: None,
     concerns: &[(EntityKind::Bridge, "bridgeId")],
     binds: &[],
-    since: &["20.20.0", "22.10.0", "23.4.0"],
+    since: &[
+        Version::new(20, 20, 0),
+        Version::new(22, 10, 0),
+        Version::new(23, 4, 0),
+    ],
 };
 
 /// Sets a variable of the bridge.
@@ -599,7 +610,11 @@ pub static SET_BRIDGE_VAR: OperationSpec = OperationSpec {
     creates: None,
     concerns: &[(EntityKind::Bridge, "bridgeId")],
     binds: &[],
-    since: &["20.20.0", "22.10.0", "23.4.0"],
+    since: &[
+        Version::new(20, 20, 0),
+        Version::new(22, 10, 0),
+        Version::new(23, 4, 0),
+    ],
 };
 
 /// Asks for several variables of the bridge; one that is unknown refuses all.
@@ -641,7 +656,11 @@ pub static GET_BRIDGE_VARS: OperationSpec = OperationSpec {
     creates: None,
     concerns: &[(EntityKind::Bridge, "bridgeId")],
     binds: &[],
-    since: &["20.20.0", "22.10.0", "23.4.0"],
+    since: &[
+        Version::new(20, 20, 0),
+        Version::new(22, 10, 0),
+        Version::new(23, 4, 0),
+    ],
 };
 
 /// Sets several variables of the bridge.
@@ -683,7 +702,11 @@ pub static SET_BRIDGE_VARS: OperationSpec = OperationSpec {
     creates: None,
     concerns: &[(EntityKind::Bridge, "bridgeId")],
     binds: &[],
-    since: &["20.20.0", "22.10.0", "23.4.0"],
+    since: &[
+        Version::new(20, 20, 0),
+        Version::new(22, 10, 0),
+        Version::new(23, 4, 0),
+    ],
 };
 
 /// Adds channels to the bridge.
@@ -748,10 +771,10 @@ pub static ADD_CHANNEL: OperationSpec = OperationSpec {
         ParameterSpec::path("bridgeId"),
         ParameterSpec::query("channel", ParameterType::List).required(),
         ParameterSpec::query("role", ParameterType::Text),
-        ParameterSpec::query("absorbDTMF", ParameterType::Boolean).since(&["16.0.0"]),
-        ParameterSpec::query("mute", ParameterType::Boolean).since(&["16.0.0"]),
+        ParameterSpec::query("absorbDTMF", ParameterType::Boolean).since(&[Version::new(16, 0, 0)]),
+        ParameterSpec::query("mute", ParameterType::Boolean).since(&[Version::new(16, 0, 0)]),
         ParameterSpec::query("inhibitConnectedLineUpdates", ParameterType::Boolean)
-            .since(&["18.0.0"]),
+            .since(&[Version::new(18, 0, 0)]),
     ],
     answer: operation::Answer::Nothing,
     creates: None,
@@ -763,7 +786,7 @@ pub static ADD_CHANNEL: OperationSpec = OperationSpec {
         (EntityKind::Bridge, "bridgeId"),
         (EntityKind::Channel, "channel"),
     ],
-    since: &["12.0.0"],
+    since: &[Version::new(12, 0, 0)],
 };
 
 /// Removes channels from the bridge.
@@ -811,7 +834,7 @@ pub static REMOVE_CHANNEL: OperationSpec = OperationSpec {
         (EntityKind::Bridge, "bridgeId"),
         (EntityKind::Channel, "channel"),
     ],
-    since: &["12.0.0"],
+    since: &[Version::new(12, 0, 0)],
 };
 
 /// Makes the bridge show the video of a channel.
@@ -859,7 +882,7 @@ pub static SET_VIDEO_SOURCE: OperationSpec = OperationSpec {
         (EntityKind::Bridge, "bridgeId"),
         (EntityKind::Channel, "channelId"),
     ],
-    since: &["13.13.0", "14.2.0"],
+    since: &[Version::new(13, 13, 0), Version::new(14, 2, 0)],
 };
 
 /// Lets the bridge choose its video source itself again.
@@ -892,7 +915,7 @@ pub static CLEAR_VIDEO_SOURCE: OperationSpec = OperationSpec {
     creates: None,
     concerns: &[(EntityKind::Bridge, "bridgeId")],
     binds: &[(EntityKind::Bridge, "bridgeId")],
-    since: &["13.13.0", "14.2.0"],
+    since: &[Version::new(13, 13, 0), Version::new(14, 2, 0)],
 };
 
 /// Plays music to the bridge.
@@ -934,7 +957,7 @@ pub static START_MOH: OperationSpec = OperationSpec {
     creates: None,
     concerns: &[(EntityKind::Bridge, "bridgeId")],
     binds: &[(EntityKind::Bridge, "bridgeId")],
-    since: &["12.0.0"],
+    since: &[Version::new(12, 0, 0)],
 };
 
 /// Stops the music of the bridge.
@@ -967,7 +990,7 @@ pub static STOP_MOH: OperationSpec = OperationSpec {
     creates: None,
     concerns: &[(EntityKind::Bridge, "bridgeId")],
     binds: &[(EntityKind::Bridge, "bridgeId")],
-    since: &["12.0.0"],
+    since: &[Version::new(12, 0, 0)],
 };
 
 /// Plays media to the bridge; Asterisk makes the playback's id if none is given.
@@ -1034,12 +1057,15 @@ pub static PLAY: OperationSpec = OperationSpec {
     parameters: &[
         ParameterSpec::path("bridgeId"),
         ParameterSpec::query("media", ParameterType::List).required(),
-        ParameterSpec::query("announcer_format", ParameterType::Text)
-            .since(&["20.17.0", "22.7.0", "23.1.0"]),
+        ParameterSpec::query("announcer_format", ParameterType::Text).since(&[
+            Version::new(20, 17, 0),
+            Version::new(22, 7, 0),
+            Version::new(23, 1, 0),
+        ]),
         ParameterSpec::query("lang", ParameterType::Text),
         ParameterSpec::query("offsetms", ParameterType::Integer),
         ParameterSpec::query("skipms", ParameterType::Integer),
-        ParameterSpec::query("playbackId", ParameterType::Text).since(&["12.3.0"]),
+        ParameterSpec::query("playbackId", ParameterType::Text).since(&[Version::new(12, 3, 0)]),
     ],
     answer: operation::Answer::One("Playback"),
     creates: Some(Creates {
@@ -1051,7 +1077,7 @@ pub static PLAY: OperationSpec = OperationSpec {
         (EntityKind::Bridge, "bridgeId"),
         (EntityKind::Playback, "playbackId"),
     ],
-    since: &["12.0.0"],
+    since: &[Version::new(12, 0, 0)],
 };
 
 /// Plays media to the bridge.
@@ -1121,8 +1147,11 @@ pub static PLAY_WITH_ID: OperationSpec = OperationSpec {
         ParameterSpec::path("bridgeId"),
         ParameterSpec::path("playbackId"),
         ParameterSpec::query("media", ParameterType::List).required(),
-        ParameterSpec::query("announcer_format", ParameterType::Text)
-            .since(&["20.17.0", "22.7.0", "23.1.0"]),
+        ParameterSpec::query("announcer_format", ParameterType::Text).since(&[
+            Version::new(20, 17, 0),
+            Version::new(22, 7, 0),
+            Version::new(23, 1, 0),
+        ]),
         ParameterSpec::query("lang", ParameterType::Text),
         ParameterSpec::query("offsetms", ParameterType::Integer),
         ParameterSpec::query("skipms", ParameterType::Integer),
@@ -1137,7 +1166,7 @@ pub static PLAY_WITH_ID: OperationSpec = OperationSpec {
         (EntityKind::Bridge, "bridgeId"),
         (EntityKind::Playback, "playbackId"),
     ],
-    since: &["12.3.0"],
+    since: &[Version::new(12, 3, 0)],
 };
 
 /// Records the bridge.
@@ -1224,8 +1253,11 @@ pub static RECORD: OperationSpec = OperationSpec {
         ParameterSpec::query("format", ParameterType::Text)
             .required()
             .vital(),
-        ParameterSpec::query("recorder_format", ParameterType::Text)
-            .since(&["20.17.0", "22.7.0", "23.1.0"]),
+        ParameterSpec::query("recorder_format", ParameterType::Text).since(&[
+            Version::new(20, 17, 0),
+            Version::new(22, 7, 0),
+            Version::new(23, 1, 0),
+        ]),
         ParameterSpec::query("maxDurationSeconds", ParameterType::Integer),
         ParameterSpec::query("maxSilenceSeconds", ParameterType::Integer),
         ParameterSpec::query("ifExists", ParameterType::Text),
@@ -1242,5 +1274,5 @@ pub static RECORD: OperationSpec = OperationSpec {
         (EntityKind::Bridge, "bridgeId"),
         (EntityKind::LiveRecording, "name"),
     ],
-    since: &["12.0.0"],
+    since: &[Version::new(12, 0, 0)],
 };

@@ -23,6 +23,7 @@ use crate::{
     models,
     operation::{self, Creates, Method, OperationSpec, ParameterSpec, ParameterType},
     scope::Through,
+    version::Version,
 };
 
 /// Channels.
@@ -458,7 +459,7 @@ pub static LIST: OperationSpec = OperationSpec {
     creates: None,
     concerns: &[],
     binds: &[],
-    since: &["12.0.0"],
+    since: &[Version::new(12, 0, 0)],
 };
 
 /// Calls an endpoint, and puts the new channel into an application or into the dialplan.
@@ -580,16 +581,17 @@ pub static ORIGINATE: OperationSpec = OperationSpec {
         ParameterSpec::query("extension", ParameterType::Text),
         ParameterSpec::query("context", ParameterType::Text),
         ParameterSpec::query("priority", ParameterType::Integer),
-        ParameterSpec::query("label", ParameterType::Text).since(&["13.2.0"]),
+        ParameterSpec::query("label", ParameterType::Text).since(&[Version::new(13, 2, 0)]),
         ParameterSpec::query("app", ParameterType::Text),
         ParameterSpec::query("appArgs", ParameterType::Text),
         ParameterSpec::query("callerId", ParameterType::Text),
         ParameterSpec::query("timeout", ParameterType::Integer),
-        ParameterSpec::body("variables", ParameterType::Json).since(&["12.1.0"]),
-        ParameterSpec::query("channelId", ParameterType::Text).since(&["12.2.0"]),
-        ParameterSpec::query("otherChannelId", ParameterType::Text).since(&["12.2.0"]),
-        ParameterSpec::query("originator", ParameterType::Text).since(&["13.2.0"]),
-        ParameterSpec::query("formats", ParameterType::Text).since(&["13.10.0"]),
+        ParameterSpec::body("variables", ParameterType::Json).since(&[Version::new(12, 1, 0)]),
+        ParameterSpec::query("channelId", ParameterType::Text).since(&[Version::new(12, 2, 0)]),
+        ParameterSpec::query("otherChannelId", ParameterType::Text)
+            .since(&[Version::new(12, 2, 0)]),
+        ParameterSpec::query("originator", ParameterType::Text).since(&[Version::new(13, 2, 0)]),
+        ParameterSpec::query("formats", ParameterType::Text).since(&[Version::new(13, 10, 0)]),
     ],
     answer: operation::Answer::One("Channel"),
     creates: Some(Creates {
@@ -605,7 +607,7 @@ pub static ORIGINATE: OperationSpec = OperationSpec {
         (EntityKind::Channel, "originator"),
         (EntityKind::Channel, "channelId"),
     ],
-    since: &["12.0.0"],
+    since: &[Version::new(12, 0, 0)],
 };
 
 /// Creates a channel that is not dialled yet.
@@ -693,7 +695,8 @@ pub static CREATE: OperationSpec = OperationSpec {
         ParameterSpec::query("otherChannelId", ParameterType::Text),
         ParameterSpec::query("originator", ParameterType::Text),
         ParameterSpec::query("formats", ParameterType::Text),
-        ParameterSpec::body("variables", ParameterType::Json).since(&["16.11.0", "17.5.0"]),
+        ParameterSpec::body("variables", ParameterType::Json)
+            .since(&[Version::new(16, 11, 0), Version::new(17, 5, 0)]),
     ],
     answer: operation::Answer::One("Channel"),
     creates: Some(Creates {
@@ -708,7 +711,7 @@ pub static CREATE: OperationSpec = OperationSpec {
         (EntityKind::Channel, "channelId"),
         (EntityKind::Channel, "otherChannelId"),
     ],
-    since: &["14.0.0"],
+    since: &[Version::new(14, 0, 0)],
 };
 
 /// Asks for the channel.
@@ -741,7 +744,7 @@ pub static GET: OperationSpec = OperationSpec {
     creates: None,
     concerns: &[(EntityKind::Channel, "channelId")],
     binds: &[],
-    since: &["12.0.0"],
+    since: &[Version::new(12, 0, 0)],
 };
 
 /// Calls an endpoint with the id of the new channel in the path.
@@ -868,15 +871,15 @@ pub static ORIGINATE_WITH_ID: OperationSpec = OperationSpec {
         ParameterSpec::query("extension", ParameterType::Text),
         ParameterSpec::query("context", ParameterType::Text),
         ParameterSpec::query("priority", ParameterType::Integer),
-        ParameterSpec::query("label", ParameterType::Text).since(&["13.2.0"]),
+        ParameterSpec::query("label", ParameterType::Text).since(&[Version::new(13, 2, 0)]),
         ParameterSpec::query("app", ParameterType::Text),
         ParameterSpec::query("appArgs", ParameterType::Text),
         ParameterSpec::query("callerId", ParameterType::Text),
         ParameterSpec::query("timeout", ParameterType::Integer),
         ParameterSpec::body("variables", ParameterType::Json),
         ParameterSpec::query("otherChannelId", ParameterType::Text),
-        ParameterSpec::query("originator", ParameterType::Text).since(&["13.2.0"]),
-        ParameterSpec::query("formats", ParameterType::Text).since(&["13.10.0"]),
+        ParameterSpec::query("originator", ParameterType::Text).since(&[Version::new(13, 2, 0)]),
+        ParameterSpec::query("formats", ParameterType::Text).since(&[Version::new(13, 10, 0)]),
     ],
     answer: operation::Answer::One("Channel"),
     creates: Some(Creates {
@@ -892,7 +895,7 @@ pub static ORIGINATE_WITH_ID: OperationSpec = OperationSpec {
         (EntityKind::Channel, "originator"),
         (EntityKind::Channel, "channelId"),
     ],
-    since: &["12.2.0"],
+    since: &[Version::new(12, 2, 0)],
 };
 
 /// Hangs the channel up.
@@ -934,14 +937,14 @@ pub static HANGUP: OperationSpec = OperationSpec {
     path: "/channels/{channelId}",
     parameters: &[
         ParameterSpec::path("channelId"),
-        ParameterSpec::query("reason_code", ParameterType::Text).since(&["17.0.0"]),
+        ParameterSpec::query("reason_code", ParameterType::Text).since(&[Version::new(17, 0, 0)]),
         ParameterSpec::query("reason", ParameterType::Text),
     ],
     answer: operation::Answer::Nothing,
     creates: None,
     concerns: &[(EntityKind::Channel, "channelId")],
     binds: &[],
-    since: &["12.0.0"],
+    since: &[Version::new(12, 0, 0)],
 };
 
 /// Sends the channel back to the dialplan.
@@ -998,13 +1001,13 @@ pub static CONTINUE_IN_DIALPLAN: OperationSpec = OperationSpec {
         ParameterSpec::query("context", ParameterType::Text),
         ParameterSpec::query("extension", ParameterType::Text),
         ParameterSpec::query("priority", ParameterType::Integer),
-        ParameterSpec::query("label", ParameterType::Text).since(&["13.2.0"]),
+        ParameterSpec::query("label", ParameterType::Text).since(&[Version::new(13, 2, 0)]),
     ],
     answer: operation::Answer::Nothing,
     creates: None,
     concerns: &[(EntityKind::Channel, "channelId")],
     binds: &[],
-    since: &["12.0.0"],
+    since: &[Version::new(12, 0, 0)],
 };
 
 /// Moves the channel to another Stasis application.
@@ -1055,7 +1058,7 @@ pub static MOVE: OperationSpec = OperationSpec {
     creates: None,
     concerns: &[(EntityKind::Channel, "channelId")],
     binds: &[],
-    since: &["13.26.0", "16.3.0"],
+    since: &[Version::new(13, 26, 0), Version::new(16, 3, 0)],
 };
 
 /// Redirects the channel to another endpoint, by the means of its technology.
@@ -1097,7 +1100,7 @@ pub static REDIRECT: OperationSpec = OperationSpec {
     creates: None,
     concerns: &[(EntityKind::Channel, "channelId")],
     binds: &[],
-    since: &["13.3.0"],
+    since: &[Version::new(13, 3, 0)],
 };
 
 /// Answers the channel.
@@ -1130,7 +1133,7 @@ pub static ANSWER: OperationSpec = OperationSpec {
     creates: None,
     concerns: &[(EntityKind::Channel, "channelId")],
     binds: &[(EntityKind::Channel, "channelId")],
-    since: &["12.0.0"],
+    since: &[Version::new(12, 0, 0)],
 };
 
 /// Tells the caller that it rings.
@@ -1163,7 +1166,7 @@ pub static RING: OperationSpec = OperationSpec {
     creates: None,
     concerns: &[(EntityKind::Channel, "channelId")],
     binds: &[],
-    since: &["12.0.0"],
+    since: &[Version::new(12, 0, 0)],
 };
 
 /// Stops telling the caller that it rings.
@@ -1196,7 +1199,7 @@ pub static RING_STOP: OperationSpec = OperationSpec {
     creates: None,
     concerns: &[(EntityKind::Channel, "channelId")],
     binds: &[],
-    since: &["12.0.0"],
+    since: &[Version::new(12, 0, 0)],
 };
 
 /// Tells the caller that the call makes progress.
@@ -1229,7 +1232,11 @@ pub static PROGRESS: OperationSpec = OperationSpec {
     creates: None,
     concerns: &[(EntityKind::Channel, "channelId")],
     binds: &[],
-    since: &["20.16.0", "21.11.0", "22.6.0"],
+    since: &[
+        Version::new(20, 16, 0),
+        Version::new(21, 11, 0),
+        Version::new(22, 6, 0),
+    ],
 };
 
 /// Sends digits to the channel.
@@ -1299,7 +1306,7 @@ pub static SEND_DTMF: OperationSpec = OperationSpec {
     creates: None,
     concerns: &[(EntityKind::Channel, "channelId")],
     binds: &[],
-    since: &["12.0.0"],
+    since: &[Version::new(12, 0, 0)],
 };
 
 /// Mutes the channel.
@@ -1343,7 +1350,7 @@ pub static MUTE: OperationSpec = OperationSpec {
     creates: None,
     concerns: &[(EntityKind::Channel, "channelId")],
     binds: &[],
-    since: &["12.0.0"],
+    since: &[Version::new(12, 0, 0)],
 };
 
 /// Ends the muting of the channel.
@@ -1387,7 +1394,7 @@ pub static UNMUTE: OperationSpec = OperationSpec {
     creates: None,
     concerns: &[(EntityKind::Channel, "channelId")],
     binds: &[],
-    since: &["12.0.0"],
+    since: &[Version::new(12, 0, 0)],
 };
 
 /// Puts the channel on hold.
@@ -1420,7 +1427,7 @@ pub static HOLD: OperationSpec = OperationSpec {
     creates: None,
     concerns: &[(EntityKind::Channel, "channelId")],
     binds: &[],
-    since: &["12.0.0"],
+    since: &[Version::new(12, 0, 0)],
 };
 
 /// Takes the channel off hold.
@@ -1453,7 +1460,7 @@ pub static UNHOLD: OperationSpec = OperationSpec {
     creates: None,
     concerns: &[(EntityKind::Channel, "channelId")],
     binds: &[],
-    since: &["12.0.0"],
+    since: &[Version::new(12, 0, 0)],
 };
 
 /// Plays music to the channel.
@@ -1495,7 +1502,7 @@ pub static START_MOH: OperationSpec = OperationSpec {
     creates: None,
     concerns: &[(EntityKind::Channel, "channelId")],
     binds: &[],
-    since: &["12.0.0"],
+    since: &[Version::new(12, 0, 0)],
 };
 
 /// Stops the music of the channel.
@@ -1528,7 +1535,7 @@ pub static STOP_MOH: OperationSpec = OperationSpec {
     creates: None,
     concerns: &[(EntityKind::Channel, "channelId")],
     binds: &[],
-    since: &["12.0.0"],
+    since: &[Version::new(12, 0, 0)],
 };
 
 /// Plays silence to the channel, which keeps its media flowing.
@@ -1561,7 +1568,7 @@ pub static START_SILENCE: OperationSpec = OperationSpec {
     creates: None,
     concerns: &[(EntityKind::Channel, "channelId")],
     binds: &[],
-    since: &["12.0.0"],
+    since: &[Version::new(12, 0, 0)],
 };
 
 /// Stops the silence of the channel.
@@ -1594,7 +1601,7 @@ pub static STOP_SILENCE: OperationSpec = OperationSpec {
     creates: None,
     concerns: &[(EntityKind::Channel, "channelId")],
     binds: &[],
-    since: &["12.0.0"],
+    since: &[Version::new(12, 0, 0)],
 };
 
 /// Plays media to the channel; Asterisk makes the playback's id if none is given.
@@ -1658,7 +1665,7 @@ pub static PLAY: OperationSpec = OperationSpec {
         ParameterSpec::query("lang", ParameterType::Text),
         ParameterSpec::query("offsetms", ParameterType::Integer),
         ParameterSpec::query("skipms", ParameterType::Integer),
-        ParameterSpec::query("playbackId", ParameterType::Text).since(&["12.2.0"]),
+        ParameterSpec::query("playbackId", ParameterType::Text).since(&[Version::new(12, 2, 0)]),
     ],
     answer: operation::Answer::One("Playback"),
     creates: Some(Creates {
@@ -1670,7 +1677,7 @@ pub static PLAY: OperationSpec = OperationSpec {
         (EntityKind::Channel, "channelId"),
         (EntityKind::Playback, "playbackId"),
     ],
-    since: &["12.0.0"],
+    since: &[Version::new(12, 0, 0)],
 };
 
 /// Plays media to the channel.
@@ -1748,7 +1755,7 @@ pub static PLAY_WITH_ID: OperationSpec = OperationSpec {
         (EntityKind::Channel, "channelId"),
         (EntityKind::Playback, "playbackId"),
     ],
-    since: &["12.2.0"],
+    since: &[Version::new(12, 2, 0)],
 };
 
 /// Records the channel.
@@ -1841,7 +1848,7 @@ pub static RECORD: OperationSpec = OperationSpec {
         (EntityKind::Channel, "channelId"),
         (EntityKind::LiveRecording, "name"),
     ],
-    since: &["12.0.0"],
+    since: &[Version::new(12, 0, 0)],
 };
 
 /// Asks for a variable of the channel.
@@ -1883,7 +1890,7 @@ pub static GET_CHANNEL_VAR: OperationSpec = OperationSpec {
     creates: None,
     concerns: &[(EntityKind::Channel, "channelId")],
     binds: &[],
-    since: &["12.0.0"],
+    since: &[Version::new(12, 0, 0)],
 };
 
 /// Sets a variable of the channel.
@@ -1929,14 +1936,17 @@ pub static SET_CHANNEL_VAR: OperationSpec = OperationSpec {
         ParameterSpec::path("channelId"),
         ParameterSpec::query("variable", ParameterType::Text).required(),
         ParameterSpec::query("value", ParameterType::Text),
-        ParameterSpec::query("report_events", ParameterType::Boolean)
-            .since(&["20.20.0", "22.10.0", "23.4.0"]),
+        ParameterSpec::query("report_events", ParameterType::Boolean).since(&[
+            Version::new(20, 20, 0),
+            Version::new(22, 10, 0),
+            Version::new(23, 4, 0),
+        ]),
     ],
     answer: operation::Answer::Nothing,
     creates: None,
     concerns: &[(EntityKind::Channel, "channelId")],
     binds: &[],
-    since: &["12.0.0"],
+    since: &[Version::new(12, 0, 0)],
 };
 
 /// Asks for several variables of the channel; one that is unknown refuses all.
@@ -1978,7 +1988,11 @@ pub static GET_CHANNEL_VARS: OperationSpec = OperationSpec {
     creates: None,
     concerns: &[(EntityKind::Channel, "channelId")],
     binds: &[],
-    since: &["20.20.0", "22.10.0", "23.4.0"],
+    since: &[
+        Version::new(20, 20, 0),
+        Version::new(22, 10, 0),
+        Version::new(23, 4, 0),
+    ],
 };
 
 /// Sets several variables of the channel.
@@ -2020,7 +2034,11 @@ pub static SET_CHANNEL_VARS: OperationSpec = OperationSpec {
     creates: None,
     concerns: &[(EntityKind::Channel, "channelId")],
     binds: &[],
-    since: &["20.20.0", "22.10.0", "23.4.0"],
+    since: &[
+        Version::new(20, 20, 0),
+        Version::new(22, 10, 0),
+        Version::new(23, 4, 0),
+    ],
 };
 
 /// Creates a channel that listens to the channel; Asterisk makes its id if none is given.
@@ -2084,7 +2102,7 @@ pub static SNOOP_CHANNEL: OperationSpec = OperationSpec {
         ParameterSpec::query("whisper", ParameterType::Text),
         ParameterSpec::query("app", ParameterType::Text).required(),
         ParameterSpec::query("appArgs", ParameterType::Text),
-        ParameterSpec::query("snoopId", ParameterType::Text).since(&["12.2.0"]),
+        ParameterSpec::query("snoopId", ParameterType::Text).since(&[Version::new(12, 2, 0)]),
     ],
     answer: operation::Answer::One("Channel"),
     creates: Some(Creates {
@@ -2093,7 +2111,7 @@ pub static SNOOP_CHANNEL: OperationSpec = OperationSpec {
     }),
     concerns: &[(EntityKind::Channel, "channelId")],
     binds: &[(EntityKind::Channel, "snoopId")],
-    since: &["12.0.0"],
+    since: &[Version::new(12, 0, 0)],
 };
 
 /// Creates a channel that listens to the channel, talks into it, or both.
@@ -2173,7 +2191,7 @@ pub static SNOOP_CHANNEL_WITH_ID: OperationSpec = OperationSpec {
     }),
     concerns: &[(EntityKind::Channel, "channelId")],
     binds: &[(EntityKind::Channel, "snoopId")],
-    since: &["12.2.0"],
+    since: &[Version::new(12, 2, 0)],
 };
 
 /// Dials a channel that was created.
@@ -2225,7 +2243,7 @@ pub static DIAL: OperationSpec = OperationSpec {
         (EntityKind::Channel, "caller"),
     ],
     binds: &[],
-    since: &["14.0.0"],
+    since: &[Version::new(14, 0, 0)],
 };
 
 /// Asks for the RTP statistics of the channel.
@@ -2258,7 +2276,7 @@ pub static RTP_STATISTICS: OperationSpec = OperationSpec {
     creates: None,
     concerns: &[(EntityKind::Channel, "channelId")],
     binds: &[],
-    since: &["13.27.0", "16.4.0"],
+    since: &[Version::new(13, 27, 0), Version::new(16, 4, 0)],
 };
 
 /// Creates a channel whose media goes to an external host.
@@ -2366,9 +2384,12 @@ pub static EXTERNAL_MEDIA: OperationSpec = OperationSpec {
         ParameterSpec::query("connection_type", ParameterType::Text),
         ParameterSpec::query("format", ParameterType::Text).required(),
         ParameterSpec::query("direction", ParameterType::Text),
-        ParameterSpec::query("data", ParameterType::Text).since(&["18.0.0"]),
-        ParameterSpec::query("transport_data", ParameterType::Text)
-            .since(&["20.18.0", "22.8.0", "23.2.0"]),
+        ParameterSpec::query("data", ParameterType::Text).since(&[Version::new(18, 0, 0)]),
+        ParameterSpec::query("transport_data", ParameterType::Text).since(&[
+            Version::new(20, 18, 0),
+            Version::new(22, 8, 0),
+            Version::new(23, 2, 0),
+        ]),
     ],
     answer: operation::Answer::One("Channel"),
     creates: Some(Creates {
@@ -2377,7 +2398,7 @@ pub static EXTERNAL_MEDIA: OperationSpec = OperationSpec {
     }),
     concerns: &[],
     binds: &[(EntityKind::Channel, "channelId")],
-    since: &["16.6.0", "17.1.0"],
+    since: &[Version::new(16, 6, 0), Version::new(17, 1, 0)],
 };
 
 /// Tells the far end how the transfer goes that it asked for.
@@ -2419,5 +2440,9 @@ pub static TRANSFER_PROGRESS: OperationSpec = OperationSpec {
     creates: None,
     concerns: &[(EntityKind::Channel, "channelId")],
     binds: &[],
-    since: &["20.13.0", "21.8.0", "22.3.0"],
+    since: &[
+        Version::new(20, 13, 0),
+        Version::new(21, 8, 0),
+        Version::new(22, 3, 0),
+    ],
 };

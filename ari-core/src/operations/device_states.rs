@@ -11,6 +11,7 @@ use crate::{
     models::{self, DeviceStateValue},
     operation::{self, Method, OperationSpec, ParameterSpec, ParameterType},
     scope::Through,
+    version::Version,
 };
 
 /// Device states.
@@ -102,7 +103,7 @@ pub static LIST: OperationSpec = OperationSpec {
     creates: None,
     concerns: &[],
     binds: &[],
-    since: &["12.0.0"],
+    since: &[Version::new(12, 0, 0)],
 };
 
 /// Asks for the state of the device.
@@ -134,7 +135,7 @@ pub static GET: OperationSpec = OperationSpec {
     creates: None,
     concerns: &[(EntityKind::DeviceState, "deviceName")],
     binds: &[],
-    since: &["12.0.0"],
+    since: &[Version::new(12, 0, 0)],
 };
 
 /// Sets the state of the device.
@@ -176,7 +177,7 @@ pub static UPDATE: OperationSpec = OperationSpec {
     creates: None,
     concerns: &[(EntityKind::DeviceState, "deviceName")],
     binds: &[],
-    since: &["12.0.0"],
+    since: &[Version::new(12, 0, 0)],
 };
 
 /// Deletes the device state.
@@ -209,5 +210,5 @@ pub static DELETE: OperationSpec = OperationSpec {
     creates: None,
     concerns: &[(EntityKind::DeviceState, "deviceName")],
     binds: &[],
-    since: &["12.0.0"],
+    since: &[Version::new(12, 0, 0)],
 };

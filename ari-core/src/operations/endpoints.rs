@@ -12,6 +12,7 @@ use crate::{
     models,
     operation::{self, Method, OperationSpec, ParameterSpec, ParameterType},
     scope::Through,
+    version::Version,
 };
 
 /// Endpoints.
@@ -145,7 +146,7 @@ pub static LIST: OperationSpec = OperationSpec {
     creates: None,
     concerns: &[],
     binds: &[],
-    since: &["12.0.0"],
+    since: &[Version::new(12, 0, 0)],
 };
 
 /// Sends a text message to a URI or an endpoint.
@@ -206,7 +207,7 @@ pub static SEND_MESSAGE: OperationSpec = OperationSpec {
     creates: None,
     concerns: &[],
     binds: &[],
-    since: &["12.5.0"],
+    since: &[Version::new(12, 5, 0)],
 };
 
 /// Asks a URI or an endpoint to transfer itself.
@@ -274,7 +275,7 @@ pub static REFER: OperationSpec = OperationSpec {
     creates: None,
     concerns: &[],
     binds: &[],
-    since: &["18.20.0", "20.5.0"],
+    since: &[Version::new(18, 20, 0), Version::new(20, 5, 0)],
 };
 
 /// Lists the endpoints of a technology.
@@ -307,7 +308,7 @@ pub static LIST_BY_TECH: OperationSpec = OperationSpec {
     creates: None,
     concerns: &[],
     binds: &[],
-    since: &["12.0.0"],
+    since: &[Version::new(12, 0, 0)],
 };
 
 /// Asks for the endpoint.
@@ -346,7 +347,7 @@ pub static GET: OperationSpec = OperationSpec {
     creates: None,
     concerns: &[],
     binds: &[],
-    since: &["12.0.0"],
+    since: &[Version::new(12, 0, 0)],
 };
 
 /// Sends a text message to the endpoint.
@@ -414,7 +415,7 @@ pub static SEND_MESSAGE_TO_ENDPOINT: OperationSpec = OperationSpec {
     creates: None,
     concerns: &[],
     binds: &[],
-    since: &["12.5.0"],
+    since: &[Version::new(12, 5, 0)],
 };
 
 /// Asks the endpoint to transfer itself.
@@ -485,5 +486,5 @@ pub static REFER_TO_ENDPOINT: OperationSpec = OperationSpec {
     creates: None,
     concerns: &[],
     binds: &[],
-    since: &["18.20.0", "20.5.0"],
+    since: &[Version::new(18, 20, 0), Version::new(20, 5, 0)],
 };

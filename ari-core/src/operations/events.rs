@@ -13,6 +13,7 @@ use crate::{
     entity::EntityKind,
     operation::{self, Method, OperationSpec, ParameterSpec, ParameterType},
     scope::Through,
+    version::Version,
 };
 
 /// Events that an application sends itself, and claims of offered calls.
@@ -55,13 +56,14 @@ pub static EVENT_WEBSOCKET: OperationSpec = OperationSpec {
     path: "/events",
     parameters: &[
         ParameterSpec::query("app", ParameterType::List).required(),
-        ParameterSpec::query("subscribeAll", ParameterType::Boolean).since(&["13.6.0"]),
+        ParameterSpec::query("subscribeAll", ParameterType::Boolean)
+            .since(&[Version::new(13, 6, 0)]),
     ],
     answer: operation::Answer::Events,
     creates: None,
     concerns: &[],
     binds: &[],
-    since: &["12.0.0"],
+    since: &[Version::new(12, 0, 0)],
 };
 
 /// Sends an event to a Stasis application.
@@ -126,7 +128,7 @@ pub static USER_EVENT: OperationSpec = OperationSpec {
     creates: None,
     concerns: &[],
     binds: &[],
-    since: &["12.3.0"],
+    since: &[Version::new(12, 3, 0)],
 };
 
 /// Claims a call that was offered to several applications.
@@ -168,5 +170,9 @@ pub static CLAIM_CHANNEL: OperationSpec = OperationSpec {
     creates: None,
     concerns: &[(EntityKind::Channel, "channelId")],
     binds: &[],
-    since: &["20.20.0", "22.10.0", "23.4.0"],
+    since: &[
+        Version::new(20, 20, 0),
+        Version::new(22, 10, 0),
+        Version::new(23, 4, 0),
+    ],
 };

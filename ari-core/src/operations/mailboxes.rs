@@ -11,6 +11,7 @@ use crate::{
     models,
     operation::{self, Method, OperationSpec, ParameterSpec, ParameterType},
     scope::Through,
+    version::Version,
 };
 
 /// Mailboxes.
@@ -103,7 +104,7 @@ pub static LIST: OperationSpec = OperationSpec {
     creates: None,
     concerns: &[],
     binds: &[],
-    since: &["12.1.0"],
+    since: &[Version::new(12, 1, 0)],
 };
 
 /// Asks for the mailbox.
@@ -136,7 +137,7 @@ pub static GET: OperationSpec = OperationSpec {
     creates: None,
     concerns: &[(EntityKind::Mailbox, "mailboxName")],
     binds: &[],
-    since: &["12.1.0"],
+    since: &[Version::new(12, 1, 0)],
 };
 
 /// Sets how many messages the mailbox holds.
@@ -181,7 +182,7 @@ pub static UPDATE: OperationSpec = OperationSpec {
     creates: None,
     concerns: &[(EntityKind::Mailbox, "mailboxName")],
     binds: &[],
-    since: &["12.1.0"],
+    since: &[Version::new(12, 1, 0)],
 };
 
 /// Deletes the mailbox.
@@ -214,5 +215,5 @@ pub static DELETE: OperationSpec = OperationSpec {
     creates: None,
     concerns: &[(EntityKind::Mailbox, "mailboxName")],
     binds: &[],
-    since: &["12.1.0"],
+    since: &[Version::new(12, 1, 0)],
 };

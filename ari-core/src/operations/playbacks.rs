@@ -13,6 +13,7 @@ use crate::{
     models,
     operation::{self, Method, OperationSpec, ParameterSpec, ParameterType},
     scope::Through,
+    version::Version,
 };
 
 /// Playbacks.
@@ -100,7 +101,7 @@ pub static GET: OperationSpec = OperationSpec {
     creates: None,
     concerns: &[(EntityKind::Playback, "playbackId")],
     binds: &[],
-    since: &["12.0.0"],
+    since: &[Version::new(12, 0, 0)],
 };
 
 /// Stops the playback.
@@ -133,7 +134,7 @@ pub static STOP: OperationSpec = OperationSpec {
     creates: None,
     concerns: &[(EntityKind::Playback, "playbackId")],
     binds: &[],
-    since: &["12.0.0"],
+    since: &[Version::new(12, 0, 0)],
 };
 
 /// Controls the playback.
@@ -175,5 +176,5 @@ pub static CONTROL: OperationSpec = OperationSpec {
     creates: None,
     concerns: &[(EntityKind::Playback, "playbackId")],
     binds: &[],
-    since: &["12.0.0"],
+    since: &[Version::new(12, 0, 0)],
 };

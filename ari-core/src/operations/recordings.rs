@@ -13,6 +13,7 @@ use crate::{
     models,
     operation::{self, Creates, Method, OperationSpec, ParameterSpec, ParameterType},
     scope::Through,
+    version::Version,
 };
 
 /// Recordings: those being made (live), and those that were made (stored).
@@ -191,7 +192,7 @@ pub static LIST_STORED: OperationSpec = OperationSpec {
     creates: None,
     concerns: &[],
     binds: &[],
-    since: &["12.0.0"],
+    since: &[Version::new(12, 0, 0)],
 };
 
 /// Asks for a recording that was made.
@@ -224,7 +225,7 @@ pub static GET_STORED: OperationSpec = OperationSpec {
     creates: None,
     concerns: &[(EntityKind::StoredRecording, "recordingName")],
     binds: &[],
-    since: &["12.0.0"],
+    since: &[Version::new(12, 0, 0)],
 };
 
 /// Deletes a recording that was made.
@@ -257,7 +258,7 @@ pub static DELETE_STORED: OperationSpec = OperationSpec {
     creates: None,
     concerns: &[(EntityKind::StoredRecording, "recordingName")],
     binds: &[],
-    since: &["12.0.0"],
+    since: &[Version::new(12, 0, 0)],
 };
 
 /// Downloads a recording that was made.
@@ -291,7 +292,7 @@ pub static GET_STORED_FILE: OperationSpec = OperationSpec {
     creates: None,
     concerns: &[(EntityKind::StoredRecording, "recordingName")],
     binds: &[],
-    since: &["14.0.0"],
+    since: &[Version::new(14, 0, 0)],
 };
 
 /// Copies a recording that was made.
@@ -351,7 +352,7 @@ pub static COPY_STORED: OperationSpec = OperationSpec {
     }),
     concerns: &[(EntityKind::StoredRecording, "recordingName")],
     binds: &[],
-    since: &["12.5.0"],
+    since: &[Version::new(12, 5, 0)],
 };
 
 /// Asks for a recording that is being made.
@@ -384,7 +385,7 @@ pub static GET_LIVE: OperationSpec = OperationSpec {
     creates: None,
     concerns: &[(EntityKind::LiveRecording, "recordingName")],
     binds: &[],
-    since: &["12.0.0"],
+    since: &[Version::new(12, 0, 0)],
 };
 
 /// Stops the recording and throws it away.
@@ -417,7 +418,7 @@ pub static CANCEL: OperationSpec = OperationSpec {
     creates: None,
     concerns: &[(EntityKind::LiveRecording, "recordingName")],
     binds: &[],
-    since: &["12.0.0"],
+    since: &[Version::new(12, 0, 0)],
 };
 
 /// Stops the recording and keeps it.
@@ -450,7 +451,7 @@ pub static STOP: OperationSpec = OperationSpec {
     creates: None,
     concerns: &[(EntityKind::LiveRecording, "recordingName")],
     binds: &[],
-    since: &["12.0.0"],
+    since: &[Version::new(12, 0, 0)],
 };
 
 /// Pauses the recording.
@@ -483,7 +484,7 @@ pub static PAUSE: OperationSpec = OperationSpec {
     creates: None,
     concerns: &[(EntityKind::LiveRecording, "recordingName")],
     binds: &[],
-    since: &["12.0.0"],
+    since: &[Version::new(12, 0, 0)],
 };
 
 /// Goes on with a paused recording.
@@ -516,7 +517,7 @@ pub static UNPAUSE: OperationSpec = OperationSpec {
     creates: None,
     concerns: &[(EntityKind::LiveRecording, "recordingName")],
     binds: &[],
-    since: &["12.0.0"],
+    since: &[Version::new(12, 0, 0)],
 };
 
 /// Records silence instead of what is heard.
@@ -549,7 +550,7 @@ pub static MUTE: OperationSpec = OperationSpec {
     creates: None,
     concerns: &[(EntityKind::LiveRecording, "recordingName")],
     binds: &[],
-    since: &["12.0.0"],
+    since: &[Version::new(12, 0, 0)],
 };
 
 /// Records again what is heard.
@@ -582,5 +583,5 @@ pub static UNMUTE: OperationSpec = OperationSpec {
     creates: None,
     concerns: &[(EntityKind::LiveRecording, "recordingName")],
     binds: &[],
-    since: &["12.0.0"],
+    since: &[Version::new(12, 0, 0)],
 };

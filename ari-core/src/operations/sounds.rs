@@ -11,6 +11,7 @@ use crate::{
     models,
     operation::{self, Method, OperationSpec, ParameterSpec, ParameterType},
     scope::Through,
+    version::Version,
 };
 
 /// Sound files.
@@ -93,7 +94,7 @@ pub static LIST: OperationSpec = OperationSpec {
     creates: None,
     concerns: &[],
     binds: &[],
-    since: &["12.0.0"],
+    since: &[Version::new(12, 0, 0)],
 };
 
 /// Asks for the sound.
@@ -125,5 +126,5 @@ pub static GET: OperationSpec = OperationSpec {
     creates: None,
     concerns: &[(EntityKind::Sound, "soundId")],
     binds: &[],
-    since: &["12.0.0"],
+    since: &[Version::new(12, 0, 0)],
 };

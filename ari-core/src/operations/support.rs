@@ -10,6 +10,7 @@ use crate::{
     handle::Handle,
     operation::{Location, ParameterSpec, ParameterType},
     scope::Through,
+    version::Version,
 };
 
 /// Makes a builder awaitable, and what it creates observable before it is sent.
@@ -105,7 +106,7 @@ impl ParameterSpec {
         self
     }
 
-    pub(super) const fn since(mut self, since: &'static [&'static str]) -> Self {
+    pub(super) const fn since(mut self, since: &'static [Version]) -> Self {
         self.since = since;
         self
     }

@@ -2,7 +2,7 @@
 
 use std::{error::Error as _, time::Duration};
 
-use ari_core::{Error, Operation, Refusal, operations::channels, sample};
+use ari_core::{Error, Operation, Refusal, Version, operations::channels, sample};
 use serde_json::json;
 
 use crate::support::{fake, now};
@@ -46,7 +46,7 @@ fn every_class() -> Vec<Error> {
         Error::Unsupported {
             operation: operation(),
             reason: "since 22.0.0".to_owned(),
-            since: &["22.0.0"],
+            since: const { &[Version::new(22, 0, 0)] },
         },
         Error::InvalidRequest("it needs an id".to_owned()),
         Error::from(invalid.unwrap_err()),

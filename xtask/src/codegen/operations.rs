@@ -101,6 +101,7 @@ fn file(spec: &Spec, resource: &str) -> Result<String> {
         "crate::operation::ParameterSpec",
         "crate::operation::ParameterType",
         "crate::scope::Through",
+        "crate::version::Version",
     ];
     let paths: Vec<String> = handles
         .chain(enums)

@@ -17,7 +17,7 @@ pub(super) fn generate(spec: &Spec) -> (String, String) {
     let mut models: Vec<_> = spec.models.iter().collect();
     models.sort_by_key(|model| &model.name);
     for model in models.iter().filter(|model| model.is_event()) {
-        let since = text::literals(&model.since());
+        let since = text::versions(&model.since());
         let _ = writeln!(
             source,
             "    EventSpec {{ name: {:?}, since: {since} }},",
@@ -28,7 +28,7 @@ pub(super) fn generate(spec: &Spec) -> (String, String) {
         "];\n\n/// All models that are no events, by name.\npub static MODELS: &[ModelSpec] = &[\n",
     );
     for model in models.iter().filter(|model| !model.is_event()) {
-        let since = text::literals(&model.since());
+        let since = text::versions(&model.since());
         let _ = writeln!(
             source,
             "    ModelSpec {{ name: {:?}, since: {since} }},",
@@ -42,7 +42,7 @@ pub(super) fn generate(spec: &Spec) -> (String, String) {
 
 const HEAD: &str = "//! What was compiled in: every operation, event and model.
 
-use crate::{operation::OperationSpec, operations};
+use crate::{operation::OperationSpec, operations, version::Version};
 
 /// An event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,7 +51,7 @@ pub struct EventSpec {
     /// Name, as in `StasisStart`.
     pub name: &'static str,
     /// First release of each branch of Asterisk that has it, sorted.
-    pub since: &'static [&'static str],
+    pub since: &'static [Version],
 }
 
 /// A model that is no event.
@@ -61,7 +61,7 @@ pub struct ModelSpec {
     /// Name, as in `Channel`.
     pub name: &'static str,
     /// First release of each branch of Asterisk that has it, sorted.
-    pub since: &'static [&'static str],
+    pub since: &'static [Version],
 }
 
 ";

@@ -70,10 +70,13 @@ pub(super) fn with_note(sentence: &str, note: &str) -> String {
     }
 }
 
-/// A slice of string literals.
-pub(super) fn literals(texts: &[String]) -> String {
-    let texts: Vec<_> = texts.iter().map(|text| format!("{text:?}")).collect();
-    format!("&[{}]", texts.join(", "))
+/// A slice of versions; one that is not three numbers does not compile.
+pub(super) fn versions(texts: &[String]) -> String {
+    let versions: Vec<_> = texts
+        .iter()
+        .map(|text| format!("Version::new({})", text.replace('.', ", ")))
+        .collect();
+    format!("&[{}]", versions.join(", "))
 }
 
 /// The `use` declarations for those of these paths whose last name occurs in the source.

@@ -62,7 +62,7 @@ pub(super) fn declare(spec: &Spec, operation: &Operation) -> Result<String> {
     let _ = writeln!(
         source,
         "since: {},\n}};\n",
-        text::literals(&operation.since())
+        text::versions(&operation.since())
     );
     Ok(source)
 }
@@ -116,7 +116,7 @@ fn declare_parameter(overlay: &OperationOverlay, parameter: &Parameter) -> Strin
     }
     let since = parameter.since();
     if !since.is_empty() {
-        let _ = write!(source, ".since({})", text::literals(&since));
+        let _ = write!(source, ".since({})", text::versions(&since));
     }
     source
 }
