@@ -116,29 +116,28 @@ impl Router {
 
     /// Tells every subscription of a feed that events are missing.
     pub fn gap(&self, feed: &Feed, gap: Gap) {
-        meter::gaps(gap.cause).increment(1);
-        let mut wakers = Wakers::new();
-        let doubt = !self.compares_after(gap.cause);
-        self.lock()
-            .for_each_sink(Some(feed), |sink| wakers.extend(sink.gap(gap, doubt)));
-        self.after(false, wakers);
+        self.tell(Some(feed), gap, Sink::gap);
     }
 
     /// Tells every subscription that events are missing.
     pub fn gap_everywhere(&self, gap: Gap) {
-        meter::gaps(gap.cause).increment(1);
-        let mut wakers = Wakers::new();
-        let doubt = !self.compares_after(gap.cause);
-        self.lock()
-            .for_each_sink(None, |sink| wakers.extend(sink.gap(gap, doubt)));
-        self.after(false, wakers);
+        self.tell(None, gap, Sink::gap);
     }
 
     /// Tells every subscription, and those that are made until [`resynced`](Self::resynced), that the
     /// connection is lost and events are missing.
     pub fn lost(&self, gap: Gap) {
         self.lock().outage = Some(gap);
-        self.gap_everywhere(gap);
+        self.tell(None, gap, Sink::lost);
+    }
+
+    fn tell(&self, feed: Option<&Feed>, gap: Gap, tell: fn(&Sink, Gap, bool) -> Option<Waker>) {
+        meter::gaps(gap.cause).increment(1);
+        let mut wakers = Wakers::new();
+        let doubt = !self.compares_after(gap.cause);
+        self.lock()
+            .for_each_sink(feed, |sink| wakers.extend(tell(sink, gap, doubt)));
+        self.after(false, wakers);
     }
 
     /// Tells every subscription that what was lost is restored: the client is subscribed again.

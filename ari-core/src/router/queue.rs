@@ -155,6 +155,14 @@ impl Queue {
         state.waker.take()
     }
 
+    /// Takes back that what was lost is restored: the connection is lost again.
+    pub(crate) fn forget_resynced(&self) {
+        let mut state = self.lock();
+        state
+            .items
+            .pop_back_if(|last| matches!(last, Item::Resynced));
+    }
+
     pub(crate) fn resynced(&self) -> Option<Waker> {
         let mut state = self.lock();
         if state.end.is_some() || matches!(state.items.back(), Some(Item::Resynced)) {
@@ -229,9 +237,10 @@ impl State {
     }
 
     /// Puts a gap at the end, where there is at most one of each cause after the last event: what is
-    /// not read must not grow with the losses.
+    /// not read must not grow with the losses. What was restored stays so.
     fn add_gap(&mut self, gap: Gap) {
-        self.items
+        let resynced = self
+            .items
             .pop_back_if(|last| matches!(last, Item::Resynced));
         let known = self
             .items
@@ -249,6 +258,7 @@ impl State {
             }
             None => self.items.push_back(Item::Gap(gap)),
         }
+        self.items.extend(resynced);
     }
 }
 
@@ -321,12 +331,38 @@ mod tests {
         );
     }
 
+    /// No other `Resynced` would come for what was restored.
+    #[test]
+    fn what_is_restored_stays_so_after_other_losses() {
+        let queue = Queue::new(1);
+        queue.push(&event(1), 1);
+        queue.gap(Gap::new(None, GapCause::Reconnected));
+        queue.resynced();
+        queue.push(&event(2), 2);
+        queue.gap(Gap::new(Some(1), GapCause::Undecodable));
+        assert_eq!(
+            drain(&queue),
+            [
+                "T1",
+                "Reconnected None",
+                "Overflow Some(1)",
+                "Undecodable Some(1)",
+                "Resynced"
+            ]
+        );
+        queue.resynced();
+        queue.forget_resynced();
+        queue.gap(Gap::new(None, GapCause::Reconnected));
+        assert_eq!(drain(&queue), ["Reconnected None"]);
+    }
+
     #[test]
     fn a_queue_that_nobody_reads_does_not_grow_with_the_losses() {
         let queue = Queue::new(1);
         for n in 1..=1000 {
             queue.push(&event(n), n);
             queue.gap(Gap::new(Some(1), GapCause::Upstream));
+            queue.forget_resynced();
             queue.gap(Gap::new(None, GapCause::Reconnected));
             queue.resynced();
         }

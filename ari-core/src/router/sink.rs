@@ -71,6 +71,14 @@ impl Sink {
         }
     }
 
+    /// Tells of a loss that lasts until it is [`resynced`](Self::resynced); `doubt`: as in [`gap`](Self::gap).
+    pub(crate) fn lost(&self, gap: Gap, doubt: bool) -> Option<Waker> {
+        if let Self::Queue(queue) | Self::CallEvents(queue, _) = self {
+            queue.forget_resynced();
+        }
+        self.gap(gap, doubt)
+    }
+
     /// Tells that what was lost is restored; `doubt`: as in [`gap`](Self::gap).
     pub(crate) fn resynced(&self, doubt: bool) -> Option<Waker> {
         match self {
