@@ -479,6 +479,26 @@ fn calls_that_somebody_listened_to_are_not_kept() {
     assert!(taken(&mut now(ari.calls()).unwrap()).is_empty());
 }
 
+/// A stream that cannot have heard a call has not taken it.
+#[test]
+fn calls_that_only_others_could_hear_are_kept() {
+    let fake = fake();
+    let ari = fake.ari();
+    let _other = now(ari.for_application("other").unwrap().events()).unwrap();
+    let _node = now(ari
+        .for_node("elsewhere")
+        .unwrap()
+        .events_of::<StasisStart>())
+    .unwrap();
+    let _dialog = now(ari.dialog("d").unwrap().events()).unwrap();
+    let mut start = on_channel("StasisStart", "c");
+    start["application"] = "demo".into();
+    start["asterisk_id"] = NODE.into();
+    fake.emit(&start).unwrap();
+    let mut calls = now(ari.for_application("demo").unwrap().calls()).unwrap();
+    assert_eq!(ids(&taken(&mut calls)), ["c"]);
+}
+
 /// A program that never asks for calls keeps no more than so many events.
 #[test]
 fn calls_that_nobody_asks_for_are_given_up() {

@@ -167,8 +167,15 @@ impl Index {
 
     /// Keeps a call that came before anybody could take it, unless somebody listens to calls by events.
     pub(super) fn keep_early(&mut self, event: &Event) {
-        let kinds = self.kinds.get(STASIS_START);
-        let heard = !self.broad.is_empty() || kinds.is_some_and(|rows| !rows.is_empty());
+        let everything = self.feeds.number(&Feed::All);
+        let listens = |rows: &BTreeSet<(FeedNo, u32)>| {
+            everything.is_some_and(|feed| {
+                rows.range((feed, 0)..=(feed, u32::MAX))
+                    .filter_map(|(_, number)| self.slot(*number))
+                    .any(|slot| slot.interest.takes(event))
+            })
+        };
+        let heard = listens(&self.broad) || self.kinds.get(STASIS_START).is_some_and(listens);
         let watched = channel_of(event).is_none_or(|id| self.is_watched(id, event));
         if self.local && !heard && !watched && self.early.takes(event) {
             self.early.events.push(event.clone());
