@@ -259,6 +259,8 @@ async fn exists(through: &Through, entity: &Entity) -> Result<Option<bool>> {
     match answer {
         Ok(_) => Ok(Some(true)),
         Err(Error::Closed) => Err(Error::Closed),
+        // It is of another Asterisk than this connection leads to.
+        Err(Error::NobodyThere { .. }) if through.open()?.0.router().compares() => Ok(Some(false)),
         Err(error) => Ok(error.is_not_found().then_some(false)),
     }
 }

@@ -452,3 +452,14 @@ async fn what_cannot_be_understood_makes_one_comparison() {
     assert!(streams[0].next().now_or_never().is_none());
     assert_eq!(lines(&server, 0), ["GET /ari/channels"]);
 }
+
+/// Nobody here can know it, however long the wait asks.
+#[tokio::test(start_paused = true)]
+async fn a_wait_for_what_is_of_another_asterisk_ends_as_lost() {
+    let (ari, server) = connected().await;
+    let elsewhere = ari.for_node("02:ff:ff:ff:ff:ff").unwrap();
+    let channel = elsewhere.channels().handle("c1");
+    let outcome = channel.until_hungup().await.unwrap();
+    assert!(matches!(outcome, Outcome::Lost(_)), "{outcome:?}");
+    assert!(server.seen().is_empty());
+}
