@@ -1,5 +1,7 @@
 //! One reading of an event for what routing needs: no tree, and no copy of what needs none.
 
+use std::collections::HashMap;
+
 use smallvec::SmallVec;
 
 mod header;
@@ -136,8 +138,14 @@ pub(crate) fn undecodable(raw: &[u8], source: Source) -> Error {
     }
 }
 
+/// Most entities that are compared with one another.
+const FEW: usize = 16;
+
 /// Each entity once, in its most direct role.
 fn dedup(concerns: &mut Concerns, json: &str) {
+    if concerns.len() > FEW {
+        return dedup_many(concerns, json);
+    }
     let mut kept = 0;
     for next in 0..concerns.len() {
         let (before, rest) = concerns.split_at_mut(next);
@@ -155,6 +163,29 @@ fn dedup(concerns: &mut Concerns, json: &str) {
         }
     }
     concerns.truncate(kept);
+}
+
+/// The same in a time that grows with their number alone.
+#[cold]
+fn dedup_many(concerns: &mut Concerns, json: &str) {
+    let mut places = HashMap::new();
+    let mut kept: Vec<(usize, Role)> = Vec::new();
+    for (place, concern) in concerns.iter().enumerate() {
+        let known = *places
+            .entry((concern.kind, concern.id.get(json)))
+            .or_insert(kept.len());
+        match kept.get_mut(known) {
+            Some((_, role)) if (concern.role as u8) < *role as u8 => *role = concern.role,
+            Some(_) => {}
+            None => kept.push((place, concern.role)),
+        }
+    }
+    drop(places);
+    for (place, (from, role)) in kept.iter().enumerate() {
+        concerns.swap(place, *from);
+        concerns[place].role = *role;
+    }
+    concerns.truncate(kept.len());
 }
 
 #[cfg(test)]

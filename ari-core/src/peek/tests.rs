@@ -432,6 +432,20 @@ fn what_asterisk_sends_is_read_as_serde_does() {
 }
 
 #[test]
+fn each_of_many_entities_comes_once_in_its_most_direct_role() {
+    for count in [15, 16, 17, 100] {
+        let members: Vec<_> = (0..count)
+            .chain(0..count / 2)
+            .map(|n| format!("\"c{n}\""))
+            .collect();
+        let members = members.join(",");
+        assert_read_as_serde_does(&format!(
+            r#"{{"type":"T","bridge":{{"id":"b","channels":[{members}]}},"channel":{{"id":"c7"}},"peer":{{"id":"x"}},"playback":{{"target_uri":"channel:c9","id":"p"}}}}"#
+        ));
+    }
+}
+
+#[test]
 fn a_text_is_read_to_its_end_wherever_that_is() {
     let special = ["\"", "\\", "\\\"", "\\\\", "\\u0041", "\0", "\u{1f}"];
     let plain = ["", " ", "!", "#", "[", "]", "\u{7f}", "\u{80}", "ü", "😀"];
