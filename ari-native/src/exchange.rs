@@ -88,22 +88,30 @@ impl Http {
     ) -> Result<Answer, Failure> {
         let mut may_repeat = request.method == Method::Get;
         let mut fresh = false;
+        // What became of a first attempt that went out: the second one not going out does not undo it.
+        let mut first: Option<Failure> = None;
         loop {
             let lease = timeout_at(deadline, self.pool.lease(Wish { fresh, urgent })).await;
-            let lease = lease.map_err(|_| NotSent::Late)??;
+            let lease = match lease.unwrap_or(Err(NotSent::Late)) {
+                Ok(lease) => lease,
+                Err(unsent) => return Err(first.unwrap_or_else(|| unsent.into())),
+            };
             let reused = lease.reused;
             let request = self.request(request).map_err(NotSent::Invalid)?;
             match timeout_at(deadline, self.attempt(lease, request)).await {
                 Err(_) => return Err(Failure::TimedOut),
                 Ok(Ok(answer)) => return Ok(answer),
                 Ok(Err(Attempt::Unsent(_))) if reused => fresh = true,
-                Ok(Err(Attempt::Unsent(error))) => return Err(NotSent::Dropped(error).into()),
-                Ok(Err(Attempt::Failed(Failure::Broken { error, .. })))
+                Ok(Err(Attempt::Unsent(error))) => {
+                    return Err(first.unwrap_or_else(|| NotSent::Dropped(error).into()));
+                }
+                Ok(Err(Attempt::Failed(Failure::Broken { error, came })))
                     if may_repeat && !error.is_parse() =>
                 {
                     Span::current().record("attempt", 2);
                     tracing::warn!(%error, "the connection broke, and the GET is sent again");
                     (may_repeat, fresh) = (false, true);
+                    first = Some(Failure::Broken { error, came });
                 }
                 Ok(Err(Attempt::Failed(failure))) => return Err(failure),
             }

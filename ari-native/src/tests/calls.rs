@@ -170,10 +170,15 @@ async fn only_a_get_is_sent_again_and_only_once() {
         .on(LIST, Reply::Answer("200 OK", "[]"));
     ari.channels().list().await.unwrap();
     assert_eq!(server.seen().len(), 2);
+    // That it cannot be sent again does not undo that it was sent.
+    server.on(LIST, Reply::Cut(b""));
+    server.refuse(1);
+    let error = ari.channels().list().await.unwrap_err();
+    assert!(error.outcome_unknown(), "{error}");
     server.on(LIST, Reply::Cut(b"")).on(LIST, Reply::Cut(b""));
     let error = ari.channels().list().await.unwrap_err();
     assert!(error.outcome_unknown(), "{error}");
-    assert_eq!(server.seen().len(), 4);
+    assert_eq!(server.seen().len(), 5);
 }
 
 #[tokio::test(start_paused = true)]
