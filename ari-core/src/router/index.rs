@@ -83,7 +83,8 @@ struct Slot {
     feed: FeedNo,
     scope: ScopeId,
     sink: Sink,
-    /// It was compared while the entity was yet to be created.
+    /// The end of its entity may have been missed and was not looked for, because the entity was yet to be created
+    /// or the subscription is newer than the comparison: it is to be asked for.
     missed: bool,
 }
 
@@ -275,12 +276,13 @@ impl Index {
         if let Some(gap) = self.outage {
             wakers.extend(sink.gap(gap, false));
         }
+        let missed = self.outage.is_some() && !interest.pending;
         let number = self.insert(Slot {
             interest,
             feed,
             scope,
             sink,
-            missed: false,
+            missed,
         });
         if is_calls {
             // The feed may be paused, because the streams that it had are full or stopped; what was on

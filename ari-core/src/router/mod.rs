@@ -147,6 +147,9 @@ impl Router {
         let mut index = self.lock();
         index.outage = None;
         index.for_each_sink(None, |sink| wakers.extend(sink.resynced(doubt)));
+        if self.compares() {
+            index.ask_for_missed(&mut wakers);
+        }
         drop(index);
         self.after(false, wakers);
     }

@@ -103,6 +103,22 @@ async fn a_last_event_that_is_late_counts() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_stream_that_is_made_during_the_comparison_ends_too() {
+    let (ari, mut server) = connected().await;
+    let socket = server.socket().await;
+    let mut gone = ari.channels().handle("gone").events().await.unwrap();
+    ok(&server, "GET /channels", "[]");
+    let _socket = again(&mut server, socket).await;
+    server.saw(1).await;
+    let mut late = ari.channels().handle("gone").events().await.unwrap();
+    assert_eq!(next(&mut gone).await, "Gap Reconnected None");
+    assert_eq!(next(&mut gone).await, "end Some(Lost)");
+    assert_eq!(next(&mut late).await, "Gap Reconnected None");
+    assert_eq!(next(&mut late).await, "Resynced");
+    assert_eq!(next(&mut late).await, "end Some(Lost)");
+}
+
+#[tokio::test(start_paused = true)]
 async fn playbacks_and_recordings_are_asked_for_one_by_one() {
     let (ari, mut server) = connected().await;
     let socket = server.socket().await;

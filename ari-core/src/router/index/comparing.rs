@@ -34,6 +34,14 @@ impl std::fmt::Debug for Awaited {
     }
 }
 
+/// Whether there is an end to what is of this kind.
+const fn is_mortal(kind: EntityKind) -> bool {
+    matches!(
+        kind,
+        EntityKind::Channel | EntityKind::Bridge | EntityKind::Playback | EntityKind::LiveRecording
+    )
+}
+
 impl Index {
     /// What is waited for and has a life of its own. What is yet to be created cannot be gone.
     pub(crate) fn awaited(&mut self) -> Vec<Awaited> {
@@ -45,16 +53,11 @@ impl Index {
             let Some((kind, id)) = &slot.interest.entity else {
                 continue;
             };
-            let mortal = matches!(
-                kind,
-                EntityKind::Channel
-                    | EntityKind::Bridge
-                    | EntityKind::Playback
-                    | EntityKind::LiveRecording
-            );
+            let mortal = is_mortal(*kind);
             if slot.interest.pending {
                 slot.missed |= mortal;
             } else if mortal {
+                slot.missed = false;
                 awaited.push(Awaited {
                     kind: *kind,
                     id: Arc::clone(id),
@@ -77,6 +80,20 @@ impl Index {
             slot.sink.doubt(Doubt::Gone)
         } else {
             None
+        }
+    }
+
+    /// Asks for what was subscribed to since it was compared.
+    pub(crate) fn ask_for_missed(&mut self, wakers: &mut Wakers) {
+        for slot in self.slots.iter_mut().flatten() {
+            let interest = &slot.interest;
+            let has_life = interest
+                .entity
+                .as_ref()
+                .is_some_and(|(kind, _)| is_mortal(*kind));
+            if has_life && !interest.pending && std::mem::take(&mut slot.missed) {
+                wakers.extend(slot.sink.doubt(Doubt::Gone));
+            }
         }
     }
 
