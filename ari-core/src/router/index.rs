@@ -5,6 +5,7 @@
 
 mod claims;
 mod comparing;
+mod early;
 mod rows;
 
 use std::{
@@ -14,8 +15,8 @@ use std::{
 
 use tokio_util::sync::CancellationToken;
 
-use self::claims::Early;
 pub use self::comparing::Awaited;
+use self::early::Early;
 use self::rows::Rows;
 use super::{
     Feed, FeedWait, RouterCounts, Wakers,

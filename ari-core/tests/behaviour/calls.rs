@@ -501,15 +501,34 @@ fn calls_that_only_others_could_hear_are_kept() {
 
 /// A program that never asks for calls keeps no more than so many events.
 #[test]
-fn calls_that_nobody_asks_for_are_given_up() {
+fn calls_that_nobody_asks_for_are_given_up_the_oldest_first() {
     let fake = fake();
     let ari = fake.ari();
-    fake.emit(&on_channel("StasisStart", "c")).unwrap();
-    for _ in 0..1024 {
+    for id in ["c", "d"] {
+        fake.emit(&on_channel("StasisStart", id)).unwrap();
+    }
+    for _ in 0..8_190 {
         fake.emit(&dtmf("c", "1")).unwrap();
     }
-    fake.emit(&on_channel("StasisStart", "d")).unwrap();
-    assert!(taken(&mut now(ari.calls()).unwrap()).is_empty());
+    fake.emit(&on_channel("StasisStart", "e")).unwrap();
+    assert_eq!(ids(&taken(&mut now(ari.calls()).unwrap())), ["d", "e"]);
+}
+
+/// What an Asterisk has kept for a program comes at once, before the program can ask for its calls.
+#[test]
+fn events_about_something_else_take_no_room_from_early_calls() {
+    let fake = fake();
+    let ari = fake.ari();
+    for n in 0..100 {
+        fake.emit(&on_channel("StasisStart", &format!("c{n}")))
+            .unwrap();
+        fake.emit(&on_channel("ChannelDestroyed", &format!("old{n}")))
+            .unwrap();
+    }
+    for _ in 0..10_000 {
+        fake.emit(&dtmf("another", "1")).unwrap();
+    }
+    assert_eq!(taken(&mut now(ari.calls()).unwrap()).len(), 100);
 }
 
 /// Connected to one Asterisk nobody else can take the calls: those that go on are kept, however many.

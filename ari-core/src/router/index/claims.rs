@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, sync::Arc, task::Waker};
 
 use super::{Index, Interest, Slot};
 use crate::{
-    endings::{Finality, LatchState, finality},
+    endings::LatchState,
     entity::EntityKind,
     event::{Event, Role},
     router::{CallQueue, Claimed, Feed, Queue, Sink, Wakers, feeds::FeedNo},
@@ -19,46 +19,6 @@ const STASIS_START: &str = "StasisStart";
 pub(super) struct Watch {
     events: Arc<Queue>,
     ending: Arc<LatchState>,
-}
-
-/// Events that are kept for the first stream of calls, from the first call on that came before it.
-const EARLY_EVENTS: usize = 1024;
-
-/// Calls that came before there was a stream of calls, with all events that followed: a program that has
-/// just connected, and subscribes a moment later, must not lose them.
-#[derive(Default)]
-pub(crate) struct Early {
-    /// Empty as long as no such call came.
-    events: Vec<Event>,
-    /// There were too many events: this program takes no calls.
-    given_up: bool,
-    /// Applications that have, or had, a stream of calls.
-    served: BTreeSet<Arc<str>>,
-}
-
-impl Early {
-    /// Keeps what follows a call that is kept.
-    pub(super) fn follow(&mut self, event: &Event) {
-        if self.events.is_empty() {
-            return;
-        }
-        self.events.push(event.clone());
-        if self.events.len() > EARLY_EVENTS {
-            let events = std::mem::take(&mut self.events);
-            let calls = events.iter().filter(|event| event.kind() == STASIS_START);
-            tracing::warn!(
-                calls = calls.count(),
-                "new calls are not taken: nobody has asked for Ari::calls() or listens to StasisStart"
-            );
-            self.given_up = true;
-        }
-    }
-
-    /// Whether it keeps the first call of an application.
-    fn takes(&self, event: &Event) -> bool {
-        let served = |application| self.served.contains(application);
-        self.events.is_empty() && !self.given_up && !event.application().is_some_and(served)
-    }
 }
 
 /// The channel that an event is about.
@@ -167,6 +127,10 @@ impl Index {
 
     /// Keeps a call that came before anybody could take it, unless somebody listens to calls by events.
     pub(super) fn keep_early(&mut self, event: &Event) {
+        let Some(id) = channel_of(event).filter(|_| self.local && event.kind() == STASIS_START)
+        else {
+            return;
+        };
         let everything = self.feeds.number(&Feed::All);
         let listens = |rows: &BTreeSet<(FeedNo, u32)>| {
             everything.is_some_and(|feed| {
@@ -176,53 +140,27 @@ impl Index {
             })
         };
         let heard = listens(&self.broad) || self.kinds.get(STASIS_START).is_some_and(listens);
-        let watched = channel_of(event).is_none_or(|id| self.is_watched(id, event));
-        if self.local && !heard && !watched && self.early.takes(event) {
-            self.early.events.push(event.clone());
+        if !heard && !self.is_watched(id, event) {
+            self.early.keep(id, event);
         }
     }
 
-    /// Hands the calls that are kept of a feed to its first stream, with the events that came since. What is
-    /// over already is no new call.
+    /// Hands the calls that are kept of a feed to its first stream, with the events that came since.
     pub(super) fn hand_over_early(&mut self, name: &Feed, feed: FeedNo, wakers: &mut Wakers) {
         let Feed::Calls(application) = name else {
             return;
         };
-        if !self.early.served.insert(Arc::clone(application)) {
-            return;
-        }
-        let events = std::mem::take(&mut self.early.events);
-        let is_ours = |event: &Event| {
-            event.kind() == STASIS_START && event.application() == Some(&**application)
-        };
-        let goes_on = |place: usize, id: &str| {
-            let later = events.iter().skip(place + 1);
-            let mut ends = later.map(|event| finality(EntityKind::Channel, id, event));
-            ends.all(|finality| finality == Finality::Goes)
-        };
-        let mut taken: Vec<(Arc<str>, Watch)> = Vec::new();
-        for (place, event) in events.iter().enumerate() {
-            for (_, watch) in taken
-                .iter()
-                .filter(|(id, _)| event.is_about(EntityKind::Channel, id))
-            {
+        for call in self.early.serve(application) {
+            let mut events = call.iter();
+            let watch = events
+                .next()
+                .and_then(|start| self.claim(feed, start, wakers));
+            let Some(watch) = watch else { continue };
+            for event in events {
                 self.sequence += 1;
                 wakers.extend(watch.events.push(event, self.sequence));
                 watch.ending.see(event);
             }
-            if is_ours(event)
-                && let Some(id) = channel_of(event)
-                && goes_on(place, id)
-                && let Some(watch) = self.claim(feed, event, wakers)
-            {
-                taken.push((id.into(), watch));
-            }
-        }
-        if events
-            .iter()
-            .any(|event| event.kind() == STASIS_START && !is_ours(event))
-        {
-            self.early.events = events;
         }
     }
 
