@@ -28,6 +28,7 @@ mod session;
 mod socket;
 mod tap;
 mod tls;
+mod upgrade;
 
 #[cfg(test)]
 mod tests;

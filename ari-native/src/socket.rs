@@ -14,7 +14,7 @@ use futures::{Sink, Stream, StreamExt};
 use http::{HeaderValue, header::AUTHORIZATION};
 use tokio::{sync::OwnedSemaphorePermit, time::timeout};
 use tokio_tungstenite::{
-    WebSocketStream, client_async_with_config,
+    WebSocketStream,
     tungstenite::{
         Error as WsError, Message,
         client::IntoClientRequest,
@@ -29,6 +29,7 @@ use crate::{
     desk::Seat,
     error::Trouble,
     meter::Open,
+    upgrade::{NotOpened, upgrade},
 };
 
 /// Longest event that is taken; a longer one costs the connection.
@@ -112,7 +113,7 @@ impl Socket {
         request
             .headers_mut()
             .insert(AUTHORIZATION, authorization.clone());
-        let (stream, _) = client_async_with_config(request, io, Some(config()))
+        let stream = upgrade(io, request, config())
             .await
             .map_err(|error| refused(peer, url, error))?;
         Ok(Self::new(stream, None))
@@ -241,15 +242,14 @@ impl fmt::Debug for Socket {
 }
 
 /// Why the handshake failed.
-fn refused(peer: &Peer, url: &Url, error: WsError) -> Trouble {
+fn refused(peer: &Peer, url: &Url, error: NotOpened) -> Trouble {
     let path = url.path();
-    let WsError::Http(answer) = &error else {
+    let NotOpened::Refused(status) = error else {
         let reason = format!(
             "the WebSocket of Asterisk at {peer} cannot be opened at {path}: is the URL right?"
         );
         return Trouble::broken(peer, error, || Trouble::passing(reason));
     };
-    let status = answer.status();
     match status.as_u16() {
         401 => Trouble::lasting(format!(
             "Asterisk at {peer} refused the user name or password for the WebSocket (401): check ari.conf"
