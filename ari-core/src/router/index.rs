@@ -87,6 +87,8 @@ struct Slot {
     /// The end of its entity may have been missed and was not looked for, because the entity was yet to be created
     /// or the subscription is newer than the comparison: it is to be asked for.
     missed: bool,
+    /// Its entity was created by this client, or is a call that was handed to it.
+    own: bool,
 }
 
 struct Scope {
@@ -277,13 +279,15 @@ impl Index {
         if let Some(gap) = self.outage {
             wakers.extend(sink.gap(gap, false));
         }
-        let missed = self.outage.is_some() && !interest.pending;
+        let own = interest.pending;
+        let missed = self.outage.is_some() && !own;
         let number = self.insert(Slot {
             interest,
             feed,
             scope,
             sink,
             missed,
+            own,
         });
         if is_calls {
             // The feed may be paused, because the streams that it had are full or stopped; what was on

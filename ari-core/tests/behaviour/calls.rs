@@ -479,6 +479,19 @@ fn calls_that_somebody_listened_to_are_not_kept() {
     assert!(taken(&mut now(ari.calls()).unwrap()).is_empty());
 }
 
+/// Whoever waits for the end of a channel that it did not create does not take its call.
+#[test]
+fn a_channel_that_somebody_waits_for_is_a_call_all_the_same() {
+    let fake = fake();
+    let ari = fake.ari();
+    let channel = ari.channels().handle("c");
+    let mut wait = Task::start(async move { channel.until_hungup().await });
+    let mut calls = now(ari.calls()).unwrap();
+    fake.emit(&on_channel("StasisStart", "c")).unwrap();
+    assert_eq!(ids(&taken(&mut calls)), ["c"]);
+    assert!(wait.waits());
+}
+
 /// A stream that cannot have heard a call has not taken it.
 #[test]
 fn calls_that_only_others_could_hear_are_kept() {

@@ -44,7 +44,7 @@ impl Slot {
 impl Index {
     /// Hands a new call to the next stream of calls, with its events already flowing.
     ///
-    /// A channel that this client created, and whose end it watches, is not a new call.
+    /// A channel that this client created, and holds the handle of, is not a new call.
     pub(super) fn claim(
         &mut self,
         feed: FeedNo,
@@ -52,7 +52,7 @@ impl Index {
         wakers: &mut Wakers,
     ) -> Option<Watch> {
         let id = channel_of(event).filter(|_| event.kind() == STASIS_START)?;
-        if self.is_watched(id, event) {
+        if self.is_own(id, event) {
             return None;
         }
         let streams = self
@@ -109,6 +109,7 @@ impl Index {
                 scope,
                 sink,
                 missed: false,
+                own: true,
             })
         };
         let events_slot = add(Sink::CallEvents(Arc::clone(&events), event.clone()));
@@ -140,7 +141,7 @@ impl Index {
             })
         };
         let heard = listens(&self.broad) || self.kinds.get(STASIS_START).is_some_and(listens);
-        if !heard && !self.is_watched(id, event) {
+        if !heard && !self.is_own(id, event) {
             self.early.keep(id, event);
         }
     }
@@ -164,15 +165,16 @@ impl Index {
         }
     }
 
-    /// Whether somebody of this client waits for the end of the channel that this event is about.
-    fn is_watched(&self, id: &str, event: &Event) -> bool {
+    /// Whether the channel that this event is about was created by this client, or is a call that it was handed,
+    /// and somebody holds its handle still.
+    fn is_own(&self, id: &str, event: &Event) -> bool {
         let Some(rows) = self.entities.get(id) else {
             return false;
         };
         rows.iter().any(|(_, kind, number)| {
             *kind == EntityKind::Channel
                 && self.slot(*number).is_some_and(|slot| {
-                    matches!(slot.sink, Sink::Latch(_)) && slot.interest.takes(event)
+                    slot.own && matches!(slot.sink, Sink::Latch(_)) && slot.interest.takes(event)
                 })
         })
     }
