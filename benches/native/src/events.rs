@@ -13,7 +13,7 @@ use tokio_tungstenite::{connect_async, tungstenite::Message};
 use crate::{
     Result, asterisk_rs,
     progress::{Progress, Run},
-    simulator::{APPLICATION, PASSWORD, Sample, Simulator, USER},
+    simulator::{APPLICATION, PASSWORD, Sample, USER},
     source::Source,
 };
 
@@ -34,10 +34,11 @@ pub enum Reader {
     AsteriskRs,
 }
 
-/// One run: each of these events, this often. The source ends once the runtime does.
+/// One run: each of these events, this often, with the HTTP of ari-native at this URL. The source ends once the
+/// runtime does.
 pub async fn run(
     reader: Reader,
-    simulator: &Simulator,
+    url: &str,
     events: &[Sample],
     laps: usize,
 ) -> Result<(Run, Source)> {
@@ -49,9 +50,7 @@ pub async fn run(
         Reader::Bare => bare(&source, &progress, is_digit_by_type).await,
         Reader::Peek => bare(&source, &progress, is_digit_by_peek).await,
         Reader::Decode => bare(&source, &progress, is_digit_decoded).await,
-        Reader::Whole | Reader::Typed => {
-            native(reader, simulator, &channels, &source, &progress).await
-        }
+        Reader::Whole | Reader::Typed => native(reader, url, &channels, &source, &progress).await,
         Reader::AsteriskRs => others(&channels, &source, &progress).await,
     }?;
     Ok((run, source))
@@ -114,12 +113,12 @@ async fn bare(source: &Source, progress: &Progress, is_digit: fn(&str) -> bool) 
 
 async fn native(
     reader: Reader,
-    simulator: &Simulator,
+    url: &str,
     channels: &[&str],
     source: &Source,
     progress: &Progress,
 ) -> Result<Run> {
-    let ari = ari_native::builder(simulator.url())
+    let ari = ari_native::builder(url)
         .application(APPLICATION)
         .credentials(USER, PASSWORD)
         .websocket_url(format!("ws://{}/ari/events", source.address))

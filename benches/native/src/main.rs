@@ -1,7 +1,9 @@
 //! ari-native beside a bare hyper client, a bare WebSocket reader and asterisk-rs-ari 0.8, on the program
 //! `ari-sim`: they take turns. The best of the rounds is printed, since whatever else the
-//! machine does only makes a round slower; the ratios are taken round by round. Each runs on a runtime of one thread.
+//! machine does only makes a round slower; the ratios are taken round by round. Each runs on a runtime of one thread, and
+//! each reader in a process of its own.
 
+mod alone;
 mod asterisk_rs;
 mod events;
 mod progress;
@@ -54,6 +56,9 @@ fn main() -> ExitCode {
 }
 
 fn contest() -> Result<()> {
+    if alone::is_one()? {
+        return Ok(());
+    }
     let simulator = Simulator::start()?;
     let many = on_one_thread(simulator.sample(CHANNELS))?;
     let first = many.first().ok_or("no events")?;
@@ -133,10 +138,8 @@ fn events(simulator: &Simulator, one: &[Sample], many: &[Sample]) -> Result<()> 
     let mut lost = [[0; READERS.len()]; 2];
     for _ in 0..ROUNDS {
         for (place, events) in [one, many].into_iter().enumerate() {
-            for (number, (reader, _, laps)) in READERS.iter().enumerate() {
-                let run = events::run(*reader, simulator, events, laps[place]);
-                let (run, source) = on_one_thread(run)?;
-                source.finish()?;
+            for (number, (.., laps)) in READERS.iter().enumerate() {
+                let run = alone::run(number, laps[place], &simulator.url(), events)?;
                 rates[place][number].push(run.per_second);
                 lost[place][number] += run.lost;
             }
