@@ -31,7 +31,7 @@ const WAITING_CALLS: usize = 1_024;
 /// Each call reaches exactly one worker of the cluster. A channel that this client created, and holds
 /// the handle of, is no new call. Connected to one Asterisk, the first stream of an application also has the
 /// calls that came between the connection and itself, unless something else listened to them; where more than 8,192
-/// events came about these calls, the oldest of them are given up, and the log says so.
+/// events came about these calls, the oldest of them are given up, which the log says once.
 ///
 /// It has no gaps: a call that began while the connection was lost is not in it. A program that cannot do
 /// without it lists the channels once its other streams are resynced.

@@ -203,7 +203,7 @@ mod tests {
         for (version, since, wanted) in cases {
             let releases: Vec<_> = since
                 .iter()
-                .filter_map(|text| Version::parse(text))
+                .map(|text| Version::parse(text).unwrap())
                 .collect();
             let has = Version::parse(version).unwrap().has(&releases);
             assert_eq!(has, *wanted, "{version} {since:?}");

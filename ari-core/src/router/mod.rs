@@ -131,12 +131,13 @@ impl Router {
         self.tell(None, gap, Sink::lost);
     }
 
-    fn tell(&self, feed: Option<&Feed>, gap: Gap, tell: fn(&Sink, Gap, bool) -> Option<Waker>) {
+    /// Counts a gap, and tells the subscriptions of a feed, or all, in one of the ways that a [`Sink`] has.
+    fn tell(&self, feed: Option<&Feed>, gap: Gap, way: fn(&Sink, Gap, bool) -> Option<Waker>) {
         meter::gaps(gap.cause).increment(1);
         let mut wakers = Wakers::new();
         let doubt = !self.compares_after(gap.cause);
         self.lock()
-            .for_each_sink(feed, |sink| wakers.extend(tell(sink, gap, doubt)));
+            .for_each_sink(feed, |sink| wakers.extend(way(sink, gap, doubt)));
         self.after(false, wakers);
     }
 

@@ -23,6 +23,7 @@ pub(crate) struct Early {
     calls: BTreeMap<u64, (Arc<str>, Vec<Event>)>,
     /// The place of each by the id of its channel.
     places: HashMap<Arc<str>, u64>,
+    /// The place that was given last.
     last: u64,
     /// Those of all calls.
     events: usize,
@@ -94,7 +95,7 @@ impl Early {
         Some(events)
     }
 
-    /// Gives up the oldest calls, one of which a caller has waited for longest.
+    /// Gives up the oldest calls; once it is said that they are not taken.
     fn make_room(&mut self) {
         while self.events > MOST_EVENTS
             && let Some((&oldest, _)) = self.calls.first_key_value()
