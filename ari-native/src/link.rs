@@ -350,13 +350,18 @@ impl Link {
         };
         let asterisk = self.peer();
         tracing::warn!(%asterisk, application, "another program took the application over, and has its events now");
-        self.memory().leave(&name);
-        let gap = Gap::new(None, GapCause::Replaced);
-        self.events.router().gap_everywhere(gap);
         if self.is_retired() {
             self.set_state(ConnectionState::Replaced);
-            self.events.router().retire(End::Replaced);
         }
+        self.give_up(&name, End::Replaced);
+    }
+
+    /// Tells every stream that the events of an application are missing from now on, and ends those of it.
+    fn give_up(&self, application: &Arc<str>, end: End) {
+        self.memory().leave(application);
+        let router = self.events.router();
+        router.gap_everywhere(Gap::new(None, GapCause::Replaced));
+        router.retire((!self.is_retired()).then_some(application), end);
     }
 
     /// Whether only the event socket leads to Asterisk.
@@ -368,15 +373,20 @@ impl Link {
     pub(crate) fn registered(&self, application: Option<&str>) {
         if let (Door::Accept(_), Some(name)) = (&self.door, application) {
             let name = self.standing().registered(name);
+            self.events.router().reinstate(&name);
             self.memory().join(name);
         }
     }
 
     /// Notes that a socket which Asterisk opened is no longer for this application.
     pub(crate) fn unregistered(&self, application: Option<&str>) {
-        if let (Door::Accept(_), Some(name)) = (&self.door, application) {
-            self.standing().leave(name);
-            self.memory().leave(name);
+        let (Door::Accept(_), Some(name)) = (&self.door, application) else {
+            return;
+        };
+        // Not in the condition, which would keep the lock.
+        let left = self.standing().leave(name);
+        if let Some(name) = left {
+            self.give_up(&name, End::Closed);
         }
     }
 

@@ -14,7 +14,8 @@ pub enum WhenReplaced {
     /// [`ConnectionState::Replaced`](ari_core::ConnectionState::Replaced) stays. Requests are answered, and
     /// waits for the end of something go on by asking.
     ///
-    /// With several applications it goes on with the others, and streams get the gap alone.
+    /// With several applications it goes on with the others: all streams get the gap, and those of that
+    /// application alone end. One of an entity that may be of it asks until the entity is gone.
     #[default]
     Yield,
     /// It takes the application back: streams get a `Gap`, and `Resynced` as after a lost connection.
@@ -78,13 +79,18 @@ impl Standing {
         name
     }
 
-    /// An application is this client's no longer.
-    pub(crate) fn leave(&mut self, application: &str) {
-        self.yielded.remove(application);
-        self.applications.retain(|known| &**known != application);
+    /// An application is this client's no longer; gives its name if it was until now.
+    pub(crate) fn leave(&mut self, application: &str) -> Option<Arc<str>> {
+        let place = self
+            .applications
+            .iter()
+            .position(|known| &**known == application)?;
+        let name = self.applications.remove(place);
+        let was = !self.yielded.remove(&name);
         if self.applications().next().is_none() {
             self.turn = Some(Turn::Retire);
         }
+        was.then_some(name)
     }
 
     /// The application of everything that names none, where there is but one.
@@ -151,12 +157,12 @@ mod tests {
         standing.registered("a");
         assert_eq!(standing.replaced(Some("b")), Some("b".into()));
         assert_eq!(standing.turn(), None);
-        standing.leave("b");
-        standing.leave("c");
+        assert_eq!(standing.leave("b"), None);
+        assert_eq!(standing.leave("c"), None);
         assert_eq!(standing.replaced(Some("b")), None);
         assert_eq!(standing.applications().collect::<Vec<_>>(), ["a"]);
         assert_eq!(standing.turn(), None);
-        standing.leave("a");
+        assert_eq!(standing.leave("a"), Some("a".into()));
         assert_eq!(standing.turn(), Some(Turn::Retire));
         assert_eq!(standing.applications().count(), 0);
     }

@@ -9,7 +9,7 @@ mod early;
 mod rows;
 
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     sync::Arc,
 };
 
@@ -128,8 +128,8 @@ pub(crate) struct Index {
     closed: bool,
     /// The connection is lost, or what it had is not restored yet.
     pub(crate) outage: Option<Gap>,
-    /// No events come any more, for this reason.
-    retired: Option<End>,
+    /// No events of these applications come any more, for this reason; `None`: none at all.
+    retired: BTreeMap<Option<Arc<str>>, End>,
     early: Early,
 }
 
@@ -273,7 +273,8 @@ impl Index {
         let feed = self.feeds.acquire(&interest.feed, self.local);
         let name = interest.feed.clone();
         let is_calls = matches!(sink, Sink::Calls(_));
-        if let Some(end) = self.retired.filter(|_| !matches!(sink, Sink::Latch(_))) {
+        let retired = self.retired(&interest);
+        if let Some(end) = retired.filter(|_| !matches!(sink, Sink::Latch(_))) {
             wakers.extend(sink.end(end));
         }
         if let Some(gap) = self.outage {

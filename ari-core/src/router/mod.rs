@@ -188,11 +188,19 @@ impl Router {
         self.after(false, wakers);
     }
 
-    /// Ends all streams, and those to come, for this reason: no events come any more.
-    pub fn retire(&self, end: End) {
+    /// Ends the streams of an application, or all where none is named, and those to come, for this reason: no
+    /// events of it come any more.
+    ///
+    /// A stream of an entity that may be of that application asks until the entity is gone.
+    pub fn retire(&self, application: Option<&Arc<str>>, end: End) {
         let mut wakers = Wakers::new();
-        self.lock().retire(end, &mut wakers);
+        self.lock().retire(application.cloned(), end, &mut wakers);
         self.after(false, wakers);
+    }
+
+    /// Says that the events of an application come again: streams that are made from now on do not end for it.
+    pub fn reinstate(&self, application: &Arc<str>) {
+        self.lock().reinstate(application);
     }
 
     pub(crate) fn compares(&self) -> bool {

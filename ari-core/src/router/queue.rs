@@ -17,7 +17,7 @@ pub enum GapCause {
     Overflow,
     /// The connection broke; it is being, or was, made again.
     Reconnected,
-    /// Another program took the application over, and the events go there.
+    /// Another program took the application over, and the events go there; or Asterisk took it from this connection.
     Replaced,
     /// They were lost on the way here: the numbers of the events show it.
     Upstream,
@@ -51,7 +51,8 @@ impl Gap {
 pub enum End {
     /// The entity that it was about has ended.
     Ended,
-    /// The client, or the scope that it was made in, is closed.
+    /// The client, or the scope that it was made in, is closed; or Asterisk took the application from its
+    /// connection.
     Closed,
     /// The entity ended while nobody could see it.
     Lost,

@@ -312,7 +312,9 @@ async fn an_application_that_is_unregistered_is_over() {
     let (mut listener, dialed) = dialed(&simulator, Outbound::persistent(URI, ["a", "b"])).await;
     let ari = application(&mut listener).await;
     let mut events = ari.events().await.unwrap();
+    let mut calls = ari.calls().await.unwrap();
     drop(dialed);
+    assert!(within(calls.next()).await.is_none());
     let mut seen = Vec::new();
     loop {
         let item = within(next(&mut events)).await;
@@ -322,7 +324,9 @@ async fn an_application_that_is_unregistered_is_over() {
         seen.push(item);
     }
     seen.retain(|item| item != "ApplicationRegistered");
-    assert_eq!(seen, ["ApplicationUnregistered"; 2]);
+    let told = ["ApplicationUnregistered", "Gap Replaced None"];
+    assert_eq!(seen, [told, told].as_flattened());
+    assert_eq!(events.end(), Some(End::Closed));
     assert_eq!(ari.state(), ConnectionState::Closed);
     sleep(PATIENCE).await;
     assert_eq!(simulator.websocket_count(), 0);

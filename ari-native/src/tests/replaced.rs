@@ -15,6 +15,7 @@ use super::{
 };
 use crate::WhenReplaced;
 
+const CHANNEL: &str = r#"{"id":"c","name":"PJSIP/a-1","state":"Up"}"#;
 const REPLACED: &str = r#"{"type":"ApplicationReplaced","application":"demo"}"#;
 
 async fn taking_back() -> (Ari, Server) {
@@ -83,6 +84,56 @@ async fn with_several_applications_the_others_go_on() {
     assert_eq!(next(&mut all).await, "Gap Replaced None");
     assert_eq!(next(&mut all).await, "end Some(Replaced)");
     assert_eq!(all.end(), Some(End::Replaced));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_streams_of_one_of_several_applications_end() {
+    let mut server = Server::new();
+    let ari = to(&server).application("other").connect().await.unwrap();
+    let mut socket = server.socket().await;
+    let taken = ari.for_application("demo").unwrap();
+    let kept = ari.for_application("other").unwrap();
+    let mut calls = taken.calls().await.unwrap();
+    let mut of_taken = [
+        taken.events().await.unwrap(),
+        taken.channels().handle("c").events().await.unwrap(),
+    ];
+    let mut of_kept = [
+        ari.events().await.unwrap(),
+        kept.events().await.unwrap(),
+        kept.channels().handle("c").events().await.unwrap(),
+    ];
+    let mut calls_of_kept = kept.calls().await.unwrap();
+    let mut of_either = ari.channels().handle("c").events().await.unwrap();
+    server.on("GET /channels/c", Reply::Answer("200 OK", CHANNEL));
+    send(&mut socket, REPLACED).await;
+    assert!(calls.next().await.is_none());
+    assert_eq!(next(&mut of_taken[0]).await, "ApplicationReplaced");
+    for stream in &mut of_taken {
+        assert_eq!(next(stream).await, "Gap Replaced None");
+        assert_eq!(next(stream).await, "end Some(Replaced)");
+    }
+    let mut late = taken.events().await.unwrap();
+    assert_eq!(next(&mut late).await, "end Some(Replaced)");
+    assert!(taken.calls().await.unwrap().next().await.is_none());
+    // Nobody knows which application this channel is of: the stream asks until it is gone.
+    assert_eq!(next(&mut of_either).await, "Gap Replaced None");
+    server.on("GET /channels/c", Reply::Answer("404 Not Found", "{}"));
+    assert_eq!(next(&mut of_either).await, "end Some(Ended)");
+    // The others go on.
+    assert_eq!(next(&mut of_kept[0]).await, "ApplicationReplaced");
+    for stream in &mut of_kept {
+        assert_eq!(next(stream).await, "Gap Replaced None");
+    }
+    send(
+        &mut socket,
+        r#"{"type":"StasisStart","application":"other","args":[],"channel":{"id":"c"}}"#,
+    )
+    .await;
+    for stream in &mut of_kept {
+        assert_eq!(next(stream).await, "StasisStart");
+    }
+    assert_eq!(calls_of_kept.next().await.unwrap().channel().id(), "c");
 }
 
 #[tokio::test(start_paused = true)]

@@ -223,6 +223,6 @@ impl LocalLink {
         self.lock().replaced = true;
         let router = self.events.router();
         router.gap_everywhere(Gap::new(None, GapCause::Replaced));
-        router.retire(End::Replaced);
+        router.retire(None, End::Replaced);
     }
 }

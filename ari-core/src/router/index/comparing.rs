@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, task::Waker};
 
-use super::Index;
+use super::{Index, Interest};
 use crate::{
     entity::EntityKind,
     router::{Doubt, End, Sink, Wakers},
@@ -121,12 +121,31 @@ impl Index {
         slot.sink.is(&awaited.sink).then_some(&slot.sink)
     }
 
-    /// Ends all streams, and those to come: no events come any more. Waits for endings go on by asking.
-    pub(crate) fn retire(&mut self, end: End, wakers: &mut Wakers) {
-        self.retired = Some(end);
-        self.for_each_sink(None, |sink| match sink {
-            Sink::Latch(_) => wakers.extend(sink.doubt(Doubt::Gone)),
-            sink => wakers.extend(sink.end(end)),
-        });
+    /// Ends the streams of an application, or all, and those to come: no events of it come any more. Waits for
+    /// endings go on by asking, and streams that may be of the application begin to.
+    pub(crate) fn retire(&mut self, application: Option<Arc<str>>, end: End, wakers: &mut Wakers) {
+        for slot in self.slots.iter().flatten() {
+            let (sink, of) = (&slot.sink, &slot.interest.application);
+            let certain = application.is_none() || application == *of;
+            wakers.extend(match sink {
+                _ if !certain && of.is_some() => None,
+                Sink::Latch(_) => sink.doubt(Doubt::Gone),
+                _ if certain => sink.end(end),
+                _ if slot.interest.entity.is_some() => sink.doubt(Doubt::Left),
+                _ => None,
+            });
+        }
+        self.retired.insert(application, end);
+    }
+
+    /// The events of an application come again.
+    pub(crate) fn reinstate(&mut self, application: &Arc<str>) {
+        self.retired.remove(&Some(Arc::clone(application)));
+    }
+
+    /// Why a subscription gets no events any more.
+    pub(crate) fn retired(&self, interest: &Interest) -> Option<End> {
+        let of = |application| self.retired.get(application).copied();
+        of(&None).or_else(|| of(&interest.application))
     }
 }
