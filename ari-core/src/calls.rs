@@ -29,7 +29,8 @@ const WAITING_CALLS: usize = 1_024;
 /// The stream of new calls of an application.
 ///
 /// Each call reaches exactly one worker of the cluster. A channel that this client created, and holds
-/// the handle of, is no new call. Connected to one Asterisk, the first stream of an application also has the
+/// the handle of, is no new call, nor is a call that comes back to the application while its handle is held; one that
+/// is moved to another application is a new call of that one. Connected to one Asterisk, the first stream of an application also has the
 /// calls that came between the connection and itself, unless something else listened to them; where more than 8,192
 /// events came about these calls, the oldest of them are given up, which the log says once.
 ///

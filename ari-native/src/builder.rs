@@ -108,9 +108,13 @@ pub struct Builder {
 impl Builder {
     /// Adds a Stasis application to connect as; the first one is the client's own.
     ///
-    /// The events of all of them come over one WebSocket.
+    /// The events of all of them come over one WebSocket. One that was added before is not added again: Asterisk would
+    /// take it for one that is taken over by itself.
     pub fn application(mut self, name: impl Into<String>) -> Self {
-        self.applications.push(name.into());
+        let name = name.into();
+        if !self.applications.contains(&name) {
+            self.applications.push(name);
+        }
         self
     }
 

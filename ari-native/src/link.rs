@@ -238,11 +238,13 @@ impl Link {
             greeting,
             early,
         } = arrival;
+        self.standing().settle(false);
         for frame in early {
             take_in(self, frame);
             // There may be many, and whoever they are for has to keep up.
             consume_budget().await;
         }
+        self.standing().settle(true);
         let seat = self.desk.as_ref().map(Desk::open);
         (socket.with_requests(seat), greeting)
     }
@@ -372,9 +374,13 @@ impl Link {
     /// Notes that a socket which Asterisk opened is for this application, too.
     pub(crate) fn registered(&self, application: Option<&str>) {
         if let (Door::Accept(_), Some(name)) = (&self.door, application) {
-            let name = self.standing().registered(name);
-            self.events.router().reinstate(&name);
-            self.memory().join(name);
+            let registered = self.standing().registered(name);
+            if let Some(name) = registered {
+                self.events.router().reinstate(&name);
+                self.memory().join(name);
+            } else {
+                tracing::warn!(asterisk = %self.peer(), application = name, "Asterisk has read a changed configuration: it has to connect again");
+            }
         }
     }
 

@@ -233,8 +233,8 @@ pub enum Accepted {
     ///
     /// When another program has taken over the last of its applications, its streams end with
     /// [`End::Replaced`](ari_core::End::Replaced), and it is closed, as it is when Asterisk has unregistered the
-    /// last one. Asterisk connects again and says what the connection is for now, which gives a new client: what
-    /// Asterisk does when it reads a changed configuration looks the same.
+    /// last one, or adds one. Asterisk connects again and says what the connection is for now, which gives a new
+    /// client: what Asterisk does when it reads a changed configuration looks the same.
     ///
     /// Asterisk keeps what happens while it has no connection, and sends that first. A client that goes on hands it
     /// to its streams. A new one has none yet: its new calls are in the first stream of

@@ -32,6 +32,8 @@ pub(crate) struct Standing {
     applications: Vec<Arc<str>>,
     yielded: BTreeSet<Arc<str>>,
     turn: Option<Turn>,
+    /// Asterisk has said which applications the socket that it opened is for.
+    settled: bool,
 }
 
 /// What is to be done once an application was taken over.
@@ -50,6 +52,7 @@ impl Standing {
             applications,
             yielded: BTreeSet::new(),
             turn: None,
+            settled: false,
         }
     }
 
@@ -64,19 +67,33 @@ impl Standing {
         self.applications().any(|own| own == application)
     }
 
+    /// Asterisk has opened a socket, and says which applications it is for; or it has said so.
+    pub(crate) const fn settle(&mut self, settled: bool) {
+        self.settled = settled;
+    }
+
     /// An application is this client's, or is so again; gives its name.
-    pub(crate) fn registered(&mut self, application: &str) -> Arc<str> {
+    ///
+    /// A new one that comes once it was said what the socket is for means that Asterisk has read a changed
+    /// configuration. It registers anew what the socket had before, and says of each that it was replaced, as if it
+    /// were another program's: nothing of that can be told apart, so the client ends, and Asterisk connects again.
+    pub(crate) fn registered(&mut self, application: &str) -> Option<Arc<str>> {
+        if self.settled && !self.has(application) {
+            self.yielded.extend(self.applications.iter().cloned());
+            self.turn = Some(Turn::Retire);
+            return None;
+        }
         self.yielded.remove(application);
         let known = self
             .applications
             .iter()
             .find(|known| &***known == application);
         if let Some(known) = known {
-            return Arc::clone(known);
+            return Some(Arc::clone(known));
         }
-        let name = Arc::from(application);
+        let name: Arc<str> = Arc::from(application);
         self.applications.push(Arc::clone(&name));
-        name
+        Some(name)
     }
 
     /// An application is this client's no longer; gives its name if it was until now.
@@ -150,7 +167,7 @@ mod tests {
     fn applications_come_and_go() {
         let mut standing = Standing::new(WhenReplaced::Yield, vec!["a".into()]);
         for name in ["b", "a", "b"] {
-            assert_eq!(&*standing.registered(name), name);
+            assert_eq!(standing.registered(name).as_deref(), Some(name));
         }
         assert_eq!(standing.applications().collect::<Vec<_>>(), ["a", "b"]);
         standing.replaced(Some("a"));
@@ -164,6 +181,18 @@ mod tests {
         assert_eq!(standing.turn(), None);
         assert_eq!(standing.leave("a"), Some("a".into()));
         assert_eq!(standing.turn(), Some(Turn::Retire));
+        assert_eq!(standing.applications().count(), 0);
+    }
+
+    #[test]
+    fn another_application_of_a_socket_that_was_settled_means_that_all_begin_anew() {
+        let mut standing = Standing::new(WhenReplaced::Yield, vec!["a".into()]);
+        standing.settle(true);
+        assert_eq!(standing.registered("a"), Some("a".into()));
+        assert_eq!(standing.turn(), None);
+        assert_eq!(standing.registered("c"), None);
+        assert_eq!(standing.turn(), Some(Turn::Retire));
+        assert_eq!(standing.replaced(Some("a")), None);
         assert_eq!(standing.applications().count(), 0);
     }
 

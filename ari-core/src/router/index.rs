@@ -87,8 +87,16 @@ struct Slot {
     /// The end of its entity may have been missed and was not looked for, because the entity was yet to be created
     /// or the subscription is newer than the comparison: it is to be asked for.
     missed: bool,
-    /// Its entity was created by this client, or is a call that was handed to it.
-    own: bool,
+    /// Why its entity is this client's own, where it is.
+    own: Option<Own>,
+}
+
+/// Why an entity is this client's own.
+enum Own {
+    /// It created it.
+    Created,
+    /// It is a call of this application that was handed to it.
+    Call(Option<Arc<str>>),
 }
 
 struct Scope {
@@ -280,8 +288,8 @@ impl Index {
         if let Some(gap) = self.outage {
             wakers.extend(sink.gap(gap, false));
         }
-        let own = interest.pending;
-        let missed = self.outage.is_some() && !own;
+        let own = interest.pending.then_some(Own::Created);
+        let missed = self.outage.is_some() && own.is_none();
         let number = self.insert(Slot {
             interest,
             feed,

@@ -179,6 +179,27 @@ fn a_call_that_comes_back_to_the_application_is_the_same_call() {
 }
 
 #[test]
+fn a_call_that_is_moved_to_another_application_is_a_new_call_there() {
+    let fake = fake();
+    let ari = fake.ari();
+    fake.answer(GET_CHANNEL, 200, &json!({ "id": "c" }));
+    let mut calls = now(ari.calls()).unwrap();
+    let mut agents = now(ari.for_application("agents").unwrap().calls()).unwrap();
+    fake.emit(&on_channel("StasisStart", "c")).unwrap();
+    let call = taken(&mut calls).remove(0);
+    fake.emit(&on_channel("StasisEnd", "c")).unwrap();
+    let mut start = on_channel("StasisStart", "c");
+    start["application"] = "agents".into();
+    fake.emit(&start).unwrap();
+    let moved = taken(&mut agents);
+    assert_eq!(ids(&moved), ["c"]);
+    // And back: both handles are held.
+    fake.emit(&on_channel("StasisStart", "c")).unwrap();
+    assert_eq!(taken(&mut calls).len(), 0);
+    drop((call, moved));
+}
+
+#[test]
 fn calls_of_other_applications_and_asterisks_are_left_alone() {
     let fake = fake();
     let ari = fake.ari();

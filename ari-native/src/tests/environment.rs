@@ -38,9 +38,10 @@ async fn every_variable_is_used() {
 #[tokio::test(start_paused = true)]
 async fn what_is_not_set_has_the_defaults_of_go_or_is_set_on_the_builder() {
     let server = Server::new();
-    let ari = from(&[("ARI_APPLICATION", "demo"), ("ARI_WSURL", "")])
+    let ari = from(&[("ARI_APPLICATION", "demo,demo"), ("ARI_WSURL", "")])
         .unwrap()
         .application("more")
+        .application("demo")
         .credentials("user", "secret")
         .connector(server.connector())
         .connect()

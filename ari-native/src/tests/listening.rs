@@ -311,3 +311,36 @@ async fn a_client_that_was_replaced_ends_with_its_socket() {
     assert!(matches!(ended, Err(Error::Closed)), "{ended:?}");
     assert_eq!(ari.state(), ConnectionState::Closed);
 }
+
+#[tokio::test]
+async fn an_application_that_a_changed_configuration_adds_makes_a_new_client() {
+    let (ari, mut asterisk, mut listener) = connected().await;
+    let mut events = ari.events().await.unwrap();
+    // What Asterisk says when it reads `apps=new,demo` after `apps=demo`.
+    asterisk
+        .tell("demo", "ApplicationRegistered", json!({}))
+        .await;
+    asterisk
+        .tell("new", "ApplicationRegistered", json!({}))
+        .await;
+    asterisk
+        .tell("demo", "ApplicationReplaced", json!({}))
+        .await;
+    asterisk.until_closed().await;
+    while within(events.next()).await.is_some() {}
+    assert_eq!(events.end(), Some(End::Closed));
+    assert_eq!(ari.state(), ConnectionState::Closed);
+    let mut asterisk = Asterisk::connect(listener.local_addr(), "new").await;
+    asterisk
+        .tell("demo", "ApplicationRegistered", json!({}))
+        .await;
+    asterisk.greet().await;
+    let Some(Accepted::Application(ari)) = within(listener.accept()).await else {
+        panic!("no application")
+    };
+    let mut calls = ari.for_application("demo").unwrap().calls().await.unwrap();
+    asterisk
+        .tell("demo", "StasisStart", json!({"channel": {"id": "c"}}))
+        .await;
+    assert_eq!(within(calls.next()).await.unwrap().channel().id(), "c");
+}

@@ -369,3 +369,18 @@ async fn what_asterisk_kept_while_nobody_listened_comes_before_the_end_of_the_ga
     let call = within(calls.next()).await.unwrap();
     assert_eq!(call.channel().id(), caller.channel_id());
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_is_moved_between_applications_of_a_client_is_a_new_call() {
+    let simulator = simulator();
+    let (mut listener, _dialed) = dialed(&simulator, Outbound::persistent(URI, ["a", "b"])).await;
+    let ari = application(&mut listener).await;
+    let mut ivr = ari.for_application("a").unwrap().calls().await.unwrap();
+    let mut agents = ari.for_application("b").unwrap().calls().await.unwrap();
+    let caller = simulator.call_app("a").await;
+    let call = within(ivr.next()).await.unwrap();
+    call.channel().answer().await.unwrap();
+    call.channel().move_to("b").await.unwrap();
+    let moved = within(agents.next()).await.unwrap();
+    assert_eq!(moved.channel().id(), caller.channel_id());
+}

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, sync::Arc, task::Waker};
 
-use super::{Index, Interest, Slot};
+use super::{Index, Interest, Own, Slot};
 use crate::{
     endings::LatchState,
     entity::EntityKind,
@@ -41,10 +41,24 @@ impl Slot {
     }
 }
 
+impl Own {
+    /// Whether the entity is no news when it enters the application that an event names. A call that is moved to
+    /// another application is a new call there.
+    fn covers(&self, event: &Event) -> bool {
+        match self {
+            Self::Created | Self::Call(None) => true,
+            Self::Call(Some(application)) => event
+                .application()
+                .is_none_or(|name| name == &**application),
+        }
+    }
+}
+
 impl Index {
     /// Hands a new call to the next stream of calls, with its events already flowing.
     ///
-    /// A channel that this client created, and holds the handle of, is not a new call.
+    /// A channel that this client created, and holds the handle of, is not a new call; nor is a call that comes back
+    /// to its application.
     pub(super) fn claim(
         &mut self,
         feed: FeedNo,
@@ -109,7 +123,7 @@ impl Index {
                 scope,
                 sink,
                 missed: false,
-                own: true,
+                own: Some(Own::Call(event.application().map(Arc::from))),
             })
         };
         let events_slot = add(Sink::CallEvents(Arc::clone(&events), event.clone()));
@@ -165,8 +179,8 @@ impl Index {
         }
     }
 
-    /// Whether the channel that this event is about was created by this client, or is a call that it was handed,
-    /// and somebody holds its handle still.
+    /// Whether the channel that this event is about was created by this client, or is a call of this application that
+    /// it was handed, and somebody holds its handle still.
     fn is_own(&self, id: &str, event: &Event) -> bool {
         let Some(rows) = self.entities.get(id) else {
             return false;
@@ -174,7 +188,9 @@ impl Index {
         rows.iter().any(|(_, kind, number)| {
             *kind == EntityKind::Channel
                 && self.slot(*number).is_some_and(|slot| {
-                    slot.own && matches!(slot.sink, Sink::Latch(_)) && slot.interest.takes(event)
+                    slot.own.as_ref().is_some_and(|own| own.covers(event))
+                        && matches!(slot.sink, Sink::Latch(_))
+                        && slot.interest.takes(event)
                 })
         })
     }
