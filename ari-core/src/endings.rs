@@ -3,9 +3,10 @@
 //! The last event of an entity may never come, or come before the answer that announced the entity.
 //! So a wait for its end is: latch, then ask, then wait.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{borrow::Cow, fmt, sync::Arc, time::Duration};
 
 use futures::future::{Either, select};
+use serde::Deserialize;
 use tokio::sync::watch;
 
 use crate::{
@@ -178,13 +179,30 @@ impl Latch {
         }))
     }
 
-    /// The entity has been created.
+    /// The entity has been created, or will not be.
     pub(crate) fn confirm(&self) {
         self.0.registration.confirm();
     }
 
+    /// Whether the entity is yet to be created.
+    fn is_pending(&self) -> bool {
+        self.0.registration.is_pending()
+    }
+
     pub(crate) fn watch(&self) -> watch::Receiver<Seen> {
         self.0.state.watch()
+    }
+}
+
+/// The latch of what is yet to be created; once that is decided, whoever waits asks again.
+#[derive(Debug)]
+pub(crate) struct Undecided(pub(crate) Option<Latch>);
+
+impl Drop for Undecided {
+    fn drop(&mut self) {
+        if let Some(latch) = &self.0 {
+            latch.confirm();
+        }
     }
 }
 
@@ -223,46 +241,99 @@ const FIRST_PAUSE: Duration = Duration::from_millis(100);
 /// Longest pause between two questions.
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
-/// Asks until it is known whether Asterisk still knows an entity; one that left the application is asked
-/// for until it is gone, since no event may tell.
+/// What is known of an entity.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Presence {
+    /// Asterisk knows it.
+    There,
+    /// It is a channel that is in no Stasis application, where no event may tell of its end.
+    Outside,
+    /// Asterisk does not know it.
+    Gone,
+    /// Nobody can tell.
+    Unknown,
+}
+
+/// What is read of a channel, as an answer of Asterisk has it, for where it is.
+#[derive(Debug, Deserialize)]
+pub struct Placed<'a> {
+    /// Id.
+    #[serde(borrow)]
+    pub id: Cow<'a, str>,
+    #[serde(borrow)]
+    dialplan: Option<Dialplan<'a>>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Dialplan<'a> {
+    #[serde(borrow)]
+    app_name: Option<Cow<'a, str>>,
+}
+
+impl Placed<'_> {
+    /// Whether it is in no Stasis application, as far as is known.
+    pub fn is_outside(&self) -> bool {
+        let place = self.dialplan.as_ref();
+        let application = place.and_then(|place| place.app_name.as_deref());
+        application.is_some_and(|name| !matches!(name, "" | "Stasis"))
+    }
+}
+
+/// Asks until it is known whether Asterisk still knows an entity; one that is outside of the application is asked
+/// for until it is gone, since no event may tell. `left`: it is known to be outside.
 ///
-/// Gives `true` once it is gone, and the event of its end had the time to come.
-pub(crate) async fn is_gone(through: Through, entity: Entity, left: bool) -> Result<bool> {
+/// Gives `None` where it is there; once it is gone, and the event of its end had the time to come, whether it
+/// was outside.
+pub(crate) async fn is_gone(
+    through: Through,
+    entity: Entity,
+    mut left: bool,
+) -> Result<Option<bool>> {
     let mut pause = FIRST_PAUSE;
     loop {
         match exists(&through, &entity).await? {
-            Some(false) => break,
-            Some(true) if !left => return Ok(false),
-            _ => sleep(&through, pause).await?,
+            Presence::Gone => break,
+            Presence::There if !left => return Ok(None),
+            presence => left |= presence == Presence::Outside,
         }
+        sleep(&through, pause).await?;
         pause = (pause * 2).min(LONGEST_PAUSE);
     }
     // Answers and events come by different ways: the last event may still be on its own.
     sleep(&through, GRACE).await?;
-    Ok(true)
+    Ok(Some(left))
 }
 
-/// Asks whether an entity exists; `None` where nobody can tell.
-async fn exists(through: &Through, entity: &Entity) -> Result<Option<bool>> {
+/// Asks whether an entity exists.
+async fn exists(through: &Through, entity: &Entity) -> Result<Presence> {
     let (operation, parameter) = match entity.kind {
         EntityKind::Channel => (channels::Get::SPEC, "channelId"),
         EntityKind::Bridge => (bridges::Get::SPEC, "bridgeId"),
         EntityKind::Playback => (playbacks::Get::SPEC, "playbackId"),
         EntityKind::LiveRecording => (recordings::GetLive::SPEC, "recordingName"),
-        _ => return Ok(Some(true)),
+        _ => return Ok(Presence::There),
     };
     let request = Request::new(operation, through.target().clone()).with(parameter, &*entity.id);
     let answer = through
         .call(request)
         .await
         .and_then(|response| response.into_success(operation));
-    match answer {
-        Ok(_) => Ok(Some(true)),
-        Err(Error::Closed) => Err(Error::Closed),
+    Ok(match answer {
+        Ok(response) if entity.kind == EntityKind::Channel => {
+            let channel = serde_json::from_slice::<Placed<'_>>(&response.body);
+            if channel.is_ok_and(|channel| channel.is_outside()) {
+                Presence::Outside
+            } else {
+                Presence::There
+            }
+        }
+        Ok(_) => Presence::There,
+        Err(Error::Closed) => return Err(Error::Closed),
         // It is of another Asterisk than this connection leads to.
-        Err(Error::NobodyThere { .. }) if through.open()?.0.router().compares() => Ok(Some(false)),
-        Err(error) => Ok(error.is_not_found().then_some(false)),
-    }
+        Err(Error::NobodyThere { .. }) if through.open()?.0.router().compares() => Presence::Gone,
+        Err(error) if error.is_not_found() => Presence::Gone,
+        Err(_) => Presence::Unknown,
+    })
 }
 
 async fn sleep(through: &Through, pause: Duration) -> Result<()> {
@@ -306,8 +377,18 @@ pub(crate) async fn wait(
                 Either::Right((slept, _)) => slept.map(|()| true)?,
             }
         };
-        if asked {
-            if exists(through, entity).await? == Some(false) {
+        // What is yet to be created is not gone.
+        if asked && !latch.is_pending() {
+            // The event may come while the answer is on its way.
+            let presence = {
+                let over = std::pin::pin!(seen.wait_for(Seen::is_final));
+                let question = std::pin::pin!(exists(through, entity));
+                match select(over, question).await {
+                    Either::Left(_) => continue,
+                    Either::Right((presence, _)) => presence?,
+                }
+            };
+            if presence == Presence::Gone {
                 return last_word(through, entity, &mut seen).await;
             }
             pause = (pause * 2).clamp(FIRST_PAUSE, LONGEST_PAUSE);

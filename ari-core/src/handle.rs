@@ -7,7 +7,7 @@ use futures::{FutureExt, future::BoxFuture};
 use crate::{
     call::{self, Call, Output},
     client::Gathered,
-    endings::{self, Latch, Outcome},
+    endings::{self, Latch, Outcome, Undecided},
     entity::{Entity, EntityKind, Metadata},
     error::{Error, Result},
     event::Event,
@@ -232,7 +232,7 @@ pub struct Staged<H> {
     call: Call,
     handle: H,
     events: Events,
-    ending: Option<Latch>,
+    ending: Undecided,
 }
 
 impl<H> Staged<H> {
@@ -261,9 +261,7 @@ impl<H> Staged<H> {
             ending,
         } = self;
         call.answer().await?;
-        if let Some(ending) = &ending {
-            ending.confirm();
-        }
+        drop(ending);
         events.confirm();
         Ok((handle, events))
     }
@@ -294,7 +292,7 @@ pub(crate) async fn stage<H: Handle>(mut call: Call) -> Result<Staged<H>> {
         call,
         handle,
         events,
-        ending,
+        ending: Undecided(ending),
     })
 }
 

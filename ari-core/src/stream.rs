@@ -13,7 +13,7 @@ use futures::{FutureExt, Stream, future::BoxFuture};
 
 use crate::{
     endings::{self, Finality, Latch, Seen},
-    entity::Entity,
+    entity::{Entity, EntityKind},
     error::Result,
     event::Event,
     events::TypedEvent,
@@ -110,10 +110,11 @@ pub struct Events<V = Event> {
     registration: Registration,
     through: Through,
     entity: Option<Entity>,
-    /// The question whether the entity is gone, after a sign that it may be.
+    /// The question whether the entity is gone, after a sign that it may be; and if so, whether it was outside of the
+    /// application.
     ///
     /// The lock is never taken: it makes a stream `Sync`, which a boxed future is not.
-    question: Option<Mutex<BoxFuture<'static, Result<bool>>>>,
+    question: Option<Mutex<BoxFuture<'static, Result<Option<bool>>>>>,
     /// The entity was seen to leave the application.
     left: bool,
     /// The last event of the entity has been taken.
@@ -187,7 +188,9 @@ impl<V: View> Events<V> {
     }
 
     fn ask(&mut self) {
-        if let Some(entity) = &self.entity {
+        if let Some(entity) = &self.entity
+            && !self.registration.postpones()
+        {
             let question = endings::is_gone(self.through.clone(), entity.clone(), self.left);
             self.question = Some(Mutex::new(question.boxed()));
         }
@@ -201,7 +204,8 @@ impl<V: View> Events<V> {
         let question = question.get_mut().unwrap_or_else(PoisonError::into_inner);
         if let Poll::Ready(answer) = question.poll_unpin(context) {
             self.question = None;
-            if matches!(answer, Ok(true)) {
+            if let Ok(Some(left)) = answer {
+                self.left |= left;
                 let end = if self.left { End::Ended } else { End::Lost };
                 self.queue.end(end);
             }
@@ -225,7 +229,8 @@ impl<V: View> Stream for Events<V> {
             this.poll_question(context);
             match std::task::ready!(this.queue.poll(context)) {
                 Taken::Doubt(doubt) => {
-                    this.left |= doubt == Doubt::Left;
+                    let leaves = |entity: &Entity| entity.kind == EntityKind::Channel;
+                    this.left |= doubt == Doubt::Left && this.entity.as_ref().is_some_and(leaves);
                     this.ask();
                 }
                 Taken::End(end) => {

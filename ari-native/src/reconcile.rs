@@ -1,16 +1,12 @@
 //! What streams and waits wait for, compared with what there is: no I/O.
 
-use std::{
-    borrow::Cow,
-    collections::{BTreeSet, HashSet},
-};
+use std::collections::{BTreeSet, HashSet};
 
 use ari_core::{
-    EntityKind, Metadata, OperationSpec, Request,
+    EntityKind, Metadata, OperationSpec, Placed, Request,
     operations::{bridges, channels, playbacks, recordings},
     router::Awaited,
 };
-use serde::Deserialize;
 
 /// Playbacks and recordings that are asked for, each by itself; what is beyond asks by itself, over time.
 const MAX_QUESTIONS: usize = 256;
@@ -35,31 +31,6 @@ impl Question {
             }
             Self::One(_, id) => ask(&playbacks::GET).with("playbackId", id.as_str()),
         }
-    }
-}
-
-/// What is read of an item of a list.
-#[derive(Deserialize)]
-struct Listed<'a> {
-    #[serde(borrow)]
-    id: Cow<'a, str>,
-    #[serde(borrow)]
-    dialplan: Option<Dialplan<'a>>,
-}
-
-/// Where in the dialplan a channel is.
-#[derive(Deserialize)]
-struct Dialplan<'a> {
-    #[serde(borrow)]
-    app_name: Option<Cow<'a, str>>,
-}
-
-impl Listed<'_> {
-    /// Whether it is a channel that is in no Stasis application, as far as is known.
-    fn is_outside(&self) -> bool {
-        let place = self.dialplan.as_ref();
-        let application = place.and_then(|place| place.app_name.as_deref());
-        application.is_some_and(|name| name != "Stasis")
     }
 }
 
@@ -125,7 +96,7 @@ impl Comparison {
         match question {
             Question::List(kind) => {
                 // What cannot be read could be anything.
-                let items: Option<Vec<Listed<'_>>> = (status == 200)
+                let items: Option<Vec<Placed<'_>>> = (status == 200)
                     .then(|| serde_json::from_slice(body).ok())
                     .flatten();
                 let Some(items) = items else {

@@ -360,10 +360,20 @@ pub(crate) struct Registration {
 }
 
 impl Registration {
-    /// The entity has been created.
+    /// The entity has been created, or will not be.
     pub(crate) fn confirm(&self) {
         let waker = self.router.lock().confirm(self.slot, &self.sink);
         self.router.after(false, waker.into_iter().collect());
+    }
+
+    /// Whether the entity is yet to be created.
+    pub(crate) fn is_pending(&self) -> bool {
+        self.router.lock().is_pending(self.slot, &self.sink)
+    }
+
+    /// Whether the entity is yet to be created: then it is asked for once it is.
+    pub(crate) fn postpones(&self) -> bool {
+        self.router.lock().postpones(self.slot, &self.sink)
     }
 }
 

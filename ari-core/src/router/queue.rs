@@ -7,7 +7,7 @@ use std::{
 };
 
 use super::meter;
-use crate::event::Event;
+use crate::{endings::Finality, event::Event};
 
 /// Why events are missing from a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -137,6 +137,11 @@ impl Queue {
             }
             state.overflowed += 1;
             self.dropped.increment(1);
+            let leaves = matches!(event.finality(), Some((_, Finality::Leaves)));
+            if leaves {
+                // It may be the last event that there is of its channel.
+                state.doubt = state.doubt.max(Some(Doubt::Left));
+            }
             return None;
         }
         state.flush_overflow();

@@ -3,14 +3,14 @@
 use std::{task::Poll, time::Duration};
 
 use ari_core::{
-    Calls, ChannelHandle, Error, Gap, GapCause, IncomingCall, Outcome, PlaybackHandle, Result,
-    events::ChannelDtmfReceived, testing::Fake,
+    Calls, ChannelHandle, End, Error, Gap, GapCause, IncomingCall, Outcome, PlaybackHandle,
+    Request, Result, events::ChannelDtmfReceived, testing::Fake,
 };
 use serde_json::{Value, json};
 
 use crate::support::{
-    GET_CHANNEL, GET_PLAYBACK, NOTHING, Task, asked, fake, held, now, on_channel, on_playback,
-    on_recording, read, ready,
+    GET_CHANNEL, GET_PLAYBACK, Hooked, NOTHING, Task, Verdict, asked, dtmf, fake, held, now,
+    on_channel, on_playback, on_recording, read, ready,
 };
 
 /// The kind of the event that ended it; `gone` where none came.
@@ -337,4 +337,115 @@ fn a_stream_of_what_has_ended_ends() {
         fake.advance(Duration::from_secs(1));
     }
     assert_eq!(read(&mut events), ["end Ended"]);
+}
+
+#[test]
+fn a_wait_sees_the_event_while_its_question_is_under_way() {
+    let fake = fake();
+    let hang = |_: &Fake, request: &Request| match request.operation.to_string().as_str() {
+        GET_PLAYBACK => Verdict::Hang,
+        _ => Verdict::Pass,
+    };
+    let ari = Hooked::new(&fake, hang).ari();
+    let playback = now(ari.channels().handle("c").play("sound:hello-world")).unwrap();
+    let handle = playback.clone();
+    let mut wait = Task::start(async move { handle.finished().await });
+    fake.advance(Duration::from_secs(1));
+    assert!(wait.waits());
+    fake.emit(&on_playback("PlaybackFinished", playback.id(), "channel:c"))
+        .unwrap();
+    assert!(matches!(wait.outcome(), Some(Ok(Outcome::Ended(_)))));
+}
+
+#[test]
+fn what_is_yet_to_be_created_is_not_gone() {
+    let fake = fake();
+    let ari = fake.ari();
+    for sent in [true, false] {
+        let staged = now(ari.channels().originate("PJSIP/alice").staged()).unwrap();
+        let handle = staged.handle().clone();
+        let mut wait = Task::start(async move { handle.until_hungup().await });
+        for _ in 0..10 {
+            fake.advance(Duration::from_secs(1));
+            assert!(wait.waits());
+        }
+        let before = asked(&fake, GET_CHANNEL);
+        assert_eq!(before, usize::from(!sent));
+        // Once it is decided, it is asked for: nobody knows this channel.
+        if sent {
+            drop(now(staged.send()).unwrap());
+        } else {
+            drop(staged);
+        }
+        fake.advance(Duration::from_secs(1));
+        assert!(wait.waits());
+        fake.advance(Duration::from_secs(1));
+        assert!(matches!(wait.outcome(), Some(Ok(Outcome::Lost(_)))));
+        assert_eq!(asked(&fake, GET_CHANNEL), before + 1);
+    }
+}
+
+#[test]
+fn the_stream_of_what_is_staged_in_an_outage_lives() {
+    let fake = fake();
+    let ari = fake.ari();
+    let lost = Gap::new(None, GapCause::Reconnected);
+    ari.client().router().lost(lost);
+    let mut staged = now(ari.channels().originate("PJSIP/alice").staged()).unwrap();
+    for _ in 0..3 {
+        read(staged.events());
+        fake.advance(Duration::from_secs(1));
+    }
+    assert_eq!(read(staged.events()), Vec::<String>::new());
+    assert_eq!(staged.events().end(), None);
+    // It is asked for once it was sent; nobody knows it.
+    let (_channel, mut events) = now(staged.send()).unwrap();
+    for _ in 0..3 {
+        read(&mut events);
+        fake.advance(Duration::from_secs(1));
+    }
+    assert_eq!(read(&mut events), ["end Lost"]);
+}
+
+#[test]
+fn a_stream_ends_although_the_end_of_its_call_did_not_fit() {
+    let fake = fake();
+    let ari = fake.ari();
+    let mut calls = now(ari.calls()).unwrap();
+    fake.emit(&on_channel("StasisStart", "c")).unwrap();
+    let mut call = next_call(&mut calls);
+    for _ in 0..1025 {
+        fake.emit(&dtmf("c", "1")).unwrap();
+    }
+    fake.emit(&on_channel("StasisEnd", "c")).unwrap();
+    // It goes on in the dialplan, and hangs up there.
+    let elsewhere = json!({ "id": "c", "dialplan": { "app_name": "Queue" } });
+    for _ in 0..3 {
+        fake.answer(GET_CHANNEL, 200, &elsewhere);
+    }
+    assert_eq!(read(call.events()).len(), 1025);
+    for _ in 0..5 {
+        fake.advance(Duration::from_secs(30));
+        read(call.events());
+    }
+    assert_eq!(call.events().end(), Some(End::Ended));
+}
+
+#[test]
+fn a_channel_that_is_found_outside_of_every_application_is_asked_for_until_it_is_gone() {
+    let fake = fake();
+    let ari = fake.ari();
+    let mut events = now(ari.channels().handle("c").events()).unwrap();
+    let elsewhere = json!({ "id": "c", "dialplan": { "app_name": "Queue" } });
+    for _ in 0..3 {
+        fake.answer(GET_CHANNEL, 200, &elsewhere);
+    }
+    let upstream = Gap::new(None, GapCause::Upstream);
+    ari.client().router().gap_everywhere(upstream);
+    assert_eq!(read(&mut events), ["Gap Upstream None"]);
+    for _ in 0..5 {
+        fake.advance(Duration::from_secs(30));
+        read(&mut events);
+    }
+    assert_eq!(events.end(), Some(End::Ended));
 }

@@ -69,7 +69,24 @@ impl Index {
         awaited
     }
 
-    /// Notes that an entity has been created; one that could not be compared meanwhile is asked for.
+    /// Whether the entity of a subscription is yet to be created.
+    pub(crate) fn is_pending(&self, number: u32, sink: &Sink) -> bool {
+        let slot = self.slot(number).filter(|slot| slot.sink.is(sink));
+        slot.is_some_and(|slot| slot.interest.pending)
+    }
+
+    /// Has what is yet to be created asked for once it is; gives whether it is so.
+    pub(crate) fn postpones(&mut self, number: u32, sink: &Sink) -> bool {
+        let pending = self.is_pending(number, sink);
+        if let Some(Some(slot)) = self.slots.get_mut(number as usize)
+            && pending
+        {
+            slot.missed = true;
+        }
+        pending
+    }
+
+    /// Notes that an entity has been created, or will not be; one that could not be compared meanwhile is asked for.
     pub(crate) fn confirm(&mut self, number: u32, sink: &Sink) -> Option<Waker> {
         let slot = self.slots.get_mut(number as usize)?.as_mut()?;
         if !slot.sink.is(sink) {
