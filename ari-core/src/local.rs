@@ -1,40 +1,71 @@
 //! Events of a single Asterisk: all come by one way, and dialogs are kept here.
 
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::{BTreeSet, HashMap, VecDeque},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use crate::{
-    endings,
+    endings::{self, Finality},
     entity::EntityKind,
+    error::{Error, Result},
     event::{Event, Role},
-    request::Request,
+    request::{Request, Response},
     router::{Feed, Router},
 };
+
+/// Channels that left their application and keep their bindings, should they come back: no event tells that they
+/// are gone.
+const MOST_LEFT: usize = 1_024;
 
 /// Which entities are bound to which dialogs.
 ///
 /// A request that carries a dialog binds entities to it (see [`Request::bound`]); a binding ends with its
-/// entity, or when the dialog is released.
+/// entity, or when the dialog is released. Of the channels that left their application, the last 1,024 keep theirs.
 #[derive(Debug, Default)]
 pub struct Dialogs {
     entities: HashMap<(EntityKind, Arc<str>), BTreeSet<Arc<str>>>,
     dialogs: BTreeSet<(Arc<str>, EntityKind, Arc<str>)>,
+    /// Channels that are bound and left their application, the last one at the end.
+    left: VecDeque<Arc<str>>,
 }
 
 impl Dialogs {
-    /// Binds an entity to a dialog.
-    pub fn bind(&mut self, dialog: &str, kind: EntityKind, id: &str) {
+    /// Binds an entity to a dialog; gives whether it was not yet.
+    pub fn bind(&mut self, dialog: &str, kind: EntityKind, id: &str) -> bool {
         if dialog.is_empty() || id.is_empty() {
-            return;
+            return false;
         }
         let (dialog, id): (Arc<str>, Arc<str>) = (dialog.into(), id.into());
         self.entities
             .entry((kind, Arc::clone(&id)))
             .or_default()
             .insert(Arc::clone(&dialog));
-        self.dialogs.insert((dialog, kind, id));
+        self.dialogs.insert((dialog, kind, id))
+    }
+
+    /// Takes the binding of an entity to a dialog back.
+    pub fn unbind(&mut self, dialog: &str, kind: EntityKind, id: &str) {
+        let key = (kind, Arc::from(id));
+        if let Some(dialogs) = self.entities.get_mut(&key) {
+            dialogs.remove(dialog);
+            if dialogs.is_empty() {
+                self.entities.remove(&key);
+            }
+        }
+        self.dialogs.remove(&(Arc::from(dialog), kind, key.1));
+    }
+
+    /// Drops the bindings of an entity that is gone.
+    pub fn forget(&mut self, kind: EntityKind, id: &str) {
+        let id: Arc<str> = id.into();
+        let dialogs = self.entities.remove(&(kind, Arc::clone(&id)));
+        if dialogs.is_some() && kind == EntityKind::Channel {
+            self.left.retain(|left| *left != id);
+        }
+        for dialog in dialogs.into_iter().flatten() {
+            self.dialogs.remove(&(dialog, kind, Arc::clone(&id)));
+        }
     }
 
     /// The dialogs that an event belongs to, each once.
@@ -53,16 +84,34 @@ impl Dialogs {
 
     /// Drops the bindings of the entity whose life the event ends; call it once the event is out.
     pub fn after(&mut self, event: &Event) {
+        if self.is_empty() {
+            return;
+        }
         if let Some((kind, id)) = endings::ended_by(event) {
-            let id: Arc<str> = id.into();
-            for dialog in self
-                .entities
-                .remove(&(kind, Arc::clone(&id)))
-                .into_iter()
-                .flatten()
-            {
-                self.dialogs.remove(&(dialog, kind, Arc::clone(&id)));
+            self.forget(kind, id);
+            return;
+        }
+        let leaves = matches!(event.finality(), Some((_, Finality::Leaves)));
+        if !leaves && event.kind() != "StasisStart" {
+            return;
+        }
+        for channel in event
+            .concerns()
+            .filter(|concern| concern.kind == EntityKind::Channel && concern.role == Role::Subject)
+        {
+            let id: Arc<str> = channel.id.into();
+            if !self.entities.contains_key(&(channel.kind, Arc::clone(&id))) {
+                continue;
             }
+            self.left.retain(|left| *left != id);
+            if leaves {
+                self.left.push_back(id);
+            }
+        }
+        if self.left.len() > MOST_LEFT
+            && let Some(oldest) = self.left.pop_front()
+        {
+            self.forget(EntityKind::Channel, &oldest);
         }
     }
 
@@ -76,14 +125,8 @@ impl Dialogs {
             .cloned()
             .collect();
         for row in bound {
-            self.dialogs.remove(&row);
             let (dialog, kind, id) = row;
-            if let Some(dialogs) = self.entities.get_mut(&(kind, Arc::clone(&id))) {
-                dialogs.remove(&dialog);
-                if dialogs.is_empty() {
-                    self.entities.remove(&(kind, id));
-                }
-            }
+            self.unbind(&dialog, kind, &id);
         }
     }
 
@@ -106,6 +149,20 @@ impl Dialogs {
         self.dialogs.is_empty()
     }
 }
+
+/// Whether a creation that ended so has created nothing. Where there was such an entity already, it is still there.
+pub fn creates_nothing(answer: &Result<Response>) -> bool {
+    match answer {
+        Ok(response) => !response.is_success() && response.status != 409,
+        Err(Error::NotSent { .. } | Error::NobodyThere { .. }) => true,
+        Err(_) => false,
+    }
+}
+
+/// What a request is to create, where its binding to the dialog is new.
+#[derive(Debug)]
+#[must_use = "what was not created stays bound unless it is settled"]
+pub struct Bound(Option<(Arc<str>, EntityKind, String)>);
 
 /// Router and dialogs of a transport to a single Asterisk.
 #[derive(Debug)]
@@ -142,14 +199,33 @@ impl LocalEvents {
     }
 
     /// Binds what a request concerns to its dialog; call it before the request is sent, so that the
-    /// first event is not missed.
-    pub fn bind(&self, request: &Request) {
+    /// first event is not missed, and [`settle`](Self::settle) afterwards.
+    pub fn bind(&self, request: &Request) -> Bound {
+        let mut created = None;
         if let Some(dialog) = &request.target.dialog {
             let mut dialogs = self.dialogs();
             for (kind, id) in request.bound() {
-                dialogs.bind(dialog, kind, &id);
+                let new = dialogs.bind(dialog, kind, &id);
+                if new && request.creates(kind, &id) {
+                    created = Some((Arc::clone(dialog), kind, id.into_owned()));
+                }
             }
         }
+        Bound(created)
+    }
+
+    /// Takes the binding of what was not created back.
+    pub fn settle(&self, bound: Bound, answer: &Result<Response>) {
+        if let Bound(Some((dialog, kind, id))) = bound
+            && creates_nothing(answer)
+        {
+            self.dialogs().unbind(&dialog, kind, &id);
+        }
+    }
+
+    /// Drops the bindings of an entity that was found gone.
+    pub fn forget(&self, kind: EntityKind, id: &str) {
+        self.dialogs().forget(kind, id);
     }
 
     /// Drops the bindings of a dialog.

@@ -166,6 +166,14 @@ impl Request {
             .chain(sources.filter(move |(_, id)| subscribes && !id.is_empty()))
     }
 
+    /// Whether this is the entity that it creates.
+    pub fn creates(&self, kind: EntityKind, id: &str) -> bool {
+        let creates = self.operation.creates.as_ref();
+        creates.is_some_and(|creates| {
+            creates.kind == kind && self.parameters.text(creates.id).as_deref() == Some(id)
+        })
+    }
+
     fn named(
         &self,
         parameters: impl Iterator<Item = (EntityKind, &'static str)>,

@@ -173,7 +173,13 @@ impl Fake {
     }
 
     fn take(&self, request: Request) -> Result<Response> {
-        self.shared.events.bind(&request);
+        let bound = self.shared.events.bind(&request);
+        let answer = self.scripted(request);
+        self.shared.events.settle(bound, &answer);
+        answer
+    }
+
+    fn scripted(&self, request: Request) -> Result<Response> {
         let mut script = self.script();
         let name = request.operation.to_string();
         let read_only = request.operation.is_read_only();

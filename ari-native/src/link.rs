@@ -468,15 +468,15 @@ impl Link {
         let path = http.target.split('?').next().unwrap_or_default();
         tracing::debug!(path, "a request");
         let deadline = after(limit);
+        let bound = self.events.bind(request);
         let exchange = async {
-            self.events.bind(request);
             // Asterisk gives files over HTTP only.
             match &self.http {
                 Some(files) if is_file => files.exchange(&http, urgent, deadline).await,
                 _ => self.exchange(&http, urgent, deadline).await,
             }
         };
-        match self.closing.run_until_cancelled(exchange).await {
+        let answer = match self.closing.run_until_cancelled(exchange).await {
             Some(Ok(answer)) => {
                 Ok(Response::new(answer.status, answer.reason, answer.body).from_source(source))
             }
@@ -486,7 +486,9 @@ impl Link {
             // Whatever becomes of it, it is because the client ends.
             Some(Err(Failure::NotSent(_))) => Err(Error::Closed),
             _ => Err(interrupted(request.operation)),
-        }
+        };
+        self.events.settle(bound, &answer);
+        answer
     }
 
     /// Who will answer a request.

@@ -75,11 +75,16 @@ async fn restore(link: &Link) -> bool {
         // Read before the memory is locked, which the reader needs for each event.
         let known = Known::read(&application);
         let missing = link.memory().missing(&name, &known);
-        let mut repairs = stream::iter(missing)
-            .map(|repair| apply(link, repair))
-            .buffer_unordered(CONCURRENT);
-        while let Some(applied) = repairs.next().await {
-            complete &= applied;
+        // The filter is in place before what it is to keep away is subscribed to.
+        let is_filter = |repair: &Repair| matches!(repair.what, Missing::Filter(_));
+        let (filter, sources): (Vec<_>, Vec<_>) = missing.into_iter().partition(is_filter);
+        for repairs in [filter, sources] {
+            let mut repairs = stream::iter(repairs)
+                .map(|repair| apply(link, repair))
+                .buffer_unordered(CONCURRENT);
+            while let Some(applied) = repairs.next().await {
+                complete &= applied;
+            }
         }
     }
     complete
@@ -176,6 +181,7 @@ async fn compare(link: &Link) {
     }
     for gone in &compared.gone {
         router.lose(gone);
+        link.events.forget(gone.kind(), gone.id());
     }
     for unknown in &compared.unknown {
         router.doubt(unknown);

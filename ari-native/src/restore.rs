@@ -239,7 +239,6 @@ impl Memory {
                     json!({ "allowed": filter.allowed, "disallowed": filter.disallowed }),
                 )
             });
-        // The filter first: what is subscribed to again may speak at once.
         filter
             .into_iter()
             .chain(sources)

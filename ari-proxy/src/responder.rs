@@ -5,7 +5,9 @@ use std::{
     sync::{Arc, atomic::Ordering},
 };
 
-use ari_core::{ConnectionState, Error, Metadata, Request, Response, Result};
+use ari_core::{
+    ConnectionState, Error, Metadata, Request, Response, Result, local::creates_nothing,
+};
 use ari_proxy_proto::{self as proto, Incoming, Step};
 use async_nats::{Message, Subscriber};
 use bytes::Bytes;
@@ -140,13 +142,17 @@ async fn answer(shared: &Shared, message: &[u8]) -> Bytes {
 /// Takes the steps of a request, up to the first call that fails.
 async fn carry_out(shared: &Shared, incoming: &Incoming) -> Vec<Result<Response>> {
     let mut answers = Vec::new();
+    // What was not bound before.
+    let mut bound = Vec::new();
     for step in incoming.steps() {
         match step {
             Step::Bind(entities) => {
                 if let Some(dialog) = incoming.dialog() {
                     let mut dialogs = shared.dialogs();
                     for (kind, id) in entities {
-                        dialogs.bind(&dialog, *kind, id);
+                        if dialogs.bind(&dialog, *kind, id) {
+                            bound.push((*kind, id));
+                        }
                     }
                 }
             }
@@ -157,6 +163,16 @@ async fn carry_out(shared: &Shared, incoming: &Incoming) -> Vec<Result<Response>
             }
             Step::Call(request) => {
                 let answer = call(shared, request).await;
+                if let Some(dialog) = incoming.dialog()
+                    && creates_nothing(&answer)
+                {
+                    let mut dialogs = shared.dialogs();
+                    for &(kind, id) in &bound {
+                        if request.creates(kind, id) {
+                            dialogs.unbind(&dialog, kind, id);
+                        }
+                    }
+                }
                 let good = answer.as_ref().is_ok_and(Response::is_success);
                 answers.push(answer);
                 if !good {

@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
-use ari_core::{Ari, events::ChannelDtmfReceived};
+use ari_core::{Ari, Error, events::ChannelDtmfReceived};
 use futures::StreamExt;
 use serde_json::json;
 
-use crate::support::{NOTHING, Task, closed, dtmf, fake, held, now, on_channel, on_playback, read};
+use crate::support::{
+    NOTHING, ORIGINATE, Task, closed, dtmf, fake, held, now, on_channel, on_playback, read,
+};
 
 #[test]
 fn a_command_of_a_dialog_binds_what_it_concerns() {
@@ -247,5 +249,64 @@ fn handles_of_a_dialog_have_its_events_and_waits() {
         read(&mut events),
         ["ChannelDtmfReceived", "ChannelDestroyed", "end Ended"]
     );
+    assert_eq!(fake.bindings(), 0);
+}
+
+#[test]
+fn what_was_not_created_is_not_bound() {
+    let fake = fake();
+    let ari = fake.ari();
+    let worker = ari.dialog("order-4711").unwrap();
+    let refusal = json!({ "error": "Allocation failed" });
+    fake.answer(ORIGINATE, 500, &refusal);
+    assert!(now(worker.channels().originate("PJSIP/alice")).is_err());
+    let staged = now(worker.channels().originate("PJSIP/alice").staged()).unwrap();
+    let unsent = Error::NotSent {
+        operation: ORIGINATE.to_owned(),
+        reason: "down".to_owned(),
+        source: None,
+    };
+    fake.fail(ORIGINATE, unsent);
+    assert!(now(staged.send()).is_err());
+    assert_eq!(fake.bindings(), 0);
+    // What may be there, or was there before, stays.
+    let unknown = Error::OutcomeUnknown {
+        operation: ORIGINATE.to_owned(),
+        reason: "reset".to_owned(),
+        source: None,
+    };
+    fake.fail(ORIGINATE, unknown);
+    assert!(now(worker.channels().originate("PJSIP/alice").channel_id("a")).is_err());
+    for status in [409, 500] {
+        fake.answer(ORIGINATE, status, &refusal);
+        assert!(now(worker.channels().originate("PJSIP/alice").channel_id("a")).is_err());
+    }
+    assert_eq!(fake.bindings(), 1);
+}
+
+#[test]
+fn calls_that_left_keep_their_bindings_only_so_long() {
+    let fake = fake();
+    let ari = fake.ari();
+    let worker = ari.dialog("all").unwrap();
+    let mut events = now(worker.events()).unwrap();
+    let ids: Vec<String> = (0..1_100).map(|n| format!("c{n}")).collect();
+    for id in &ids {
+        now(worker.channels().handle(id.as_str()).answer()).unwrap();
+        fake.emit(&on_channel("StasisEnd", id)).unwrap();
+        if id == "c0" {
+            fake.emit(&on_channel("StasisStart", id)).unwrap();
+        }
+    }
+    // The first one came back, the ones after it did not.
+    assert_eq!(fake.bindings(), 1_025);
+    read(&mut events);
+    for id in ["c0", "c1", "c75", "c76", "c1099"] {
+        fake.emit(&dtmf(id, "1")).unwrap();
+    }
+    assert_eq!(read(&mut events), ["ChannelDtmfReceived"; 3]);
+    for id in &ids {
+        fake.emit(&on_channel("ChannelDestroyed", id)).unwrap();
+    }
     assert_eq!(fake.bindings(), 0);
 }

@@ -61,19 +61,10 @@ impl Client {
             let reason = "the simulated Asterisk refuses connections";
             return Err(not_sent(request, reason, None));
         }
-        let limit = request.timeout.unwrap_or(DEFAULT_TIMEOUT);
-        self.link.events.bind(request);
-        let answer = timeout(limit, self.answer(request));
-        let answer = self
-            .link
-            .closed
-            .run_until_cancelled(answer)
-            .await
-            .ok_or_else(|| interrupted(request.operation))?;
-        let response = answer.map_err(|_| Error::TimedOut {
-            operation: request.operation.to_string(),
-            after: limit,
-        })??;
+        let bound = self.link.events.bind(request);
+        let answer = self.answer_in_time(request).await;
+        self.link.events.settle(bound, &answer);
+        let response = answer?;
         let application = request.target.application.clone();
         let source = Metadata {
             application,
@@ -81,6 +72,21 @@ impl Client {
         }
         .or(&identity);
         Ok(response.from_source(source))
+    }
+
+    async fn answer_in_time(&self, request: &Request) -> Result<Response> {
+        let limit = request.timeout.unwrap_or(DEFAULT_TIMEOUT);
+        let answer = timeout(limit, self.answer(request));
+        let answer = self
+            .link
+            .closed
+            .run_until_cancelled(answer)
+            .await
+            .ok_or_else(|| interrupted(request.operation))?;
+        answer.map_err(|_| Error::TimedOut {
+            operation: request.operation.to_string(),
+            after: limit,
+        })?
     }
 
     async fn answer(&self, request: &Request) -> Result<Response> {
