@@ -209,9 +209,10 @@ async fn kinds_that_only_bind_bind() {
     let world = node.simulated.simulator();
     assert_eq!(world.with_world(|world, _| world.bridge_count()), 0);
     // What is refused is not bound.
-    let play = json!({"kind": "ChannelPlay", "key": key("channel", "nobody"),
-        "channel_play": {"playback_id": "p-3", "media_uri": "sound:hello-world"}});
-    let answer = ask(&raw, &subject("create"), play.to_string()).await;
+    let originate = json!({"kind": "ChannelOriginate", "key": key("channel", ""),
+        "channel_originate": {"originate_request":
+            {"endpoint": "Nothing/like-that", "app": APPLICATION, "channelId": "c-2"}}});
+    let answer = ask(&raw, &subject("create"), originate.to_string()).await;
     assert_ne!(answer["error"], "", "{answer}");
     assert_eq!(server.bindings(), 5);
     // The end of the dialog's last scope ends them all.
