@@ -192,6 +192,25 @@ impl Latch {
     pub(crate) fn watch(&self) -> watch::Receiver<Seen> {
         self.0.state.watch()
     }
+
+    /// Whether it hears events by another feed than a stream does.
+    pub(crate) fn is_of_other_feed(&self, stream: &Registration) -> bool {
+        let latch = &self.0.registration;
+        !latch.router.have_one_feed(latch.slot, stream.slot)
+    }
+
+    /// Waits until the entity has ended, or has left the application; gives whether an event said so.
+    pub(crate) async fn until_over(&self) -> bool {
+        let over = |seen: &Seen| {
+            matches!(
+                seen,
+                Seen::Doubt(Doubt::Left, _) | Seen::Ended(_) | Seen::Lost
+            )
+        };
+        let mut seen = self.watch();
+        let seen = seen.wait_for(over).await;
+        !matches!(seen.as_deref(), Ok(Seen::Lost))
+    }
 }
 
 /// The latch of what is yet to be created; once that is decided, whoever waits asks again.

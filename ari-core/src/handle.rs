@@ -373,7 +373,7 @@ macro_rules! streams {
 
             async fn stream<V: stream::View>(&self) -> Result<Events<V>> {
                 let wanted = Wanted { entity: Some(self.entity.clone()), ..Wanted::default() };
-                let events = stream::subscribe(&self.through, wanted).await?;
+                let mut events = stream::subscribe(&self.through, wanted).await?;
                 if let Some(ending) = self.ending() {
                     events.follow(ending);
                 }

@@ -115,6 +115,8 @@ pub struct Events<V = Event> {
     ///
     /// The lock is never taken: it makes a stream `Sync`, which a boxed future is not.
     question: Option<Mutex<BoxFuture<'static, Result<Option<bool>>>>>,
+    /// The latch on the end of the entity, where it hears what this stream may not.
+    ending: Option<Latch>,
     /// The entity was seen to leave the application.
     left: bool,
     /// The last event of the entity has been taken.
@@ -136,6 +138,7 @@ impl<V: View> Events<V> {
             through,
             entity,
             question: None,
+            ending: None,
             left: false,
             over: false,
             end: None,
@@ -153,8 +156,14 @@ impl<V: View> Events<V> {
         self.registration.confirm();
     }
 
-    /// Takes over what a latch knows that was there before the stream.
-    pub(crate) fn follow(&self, latch: &Latch) {
+    /// Takes over what a latch knows that was there before the stream, and what it hears by another feed: a call of a
+    /// dialog's worker ends although it was never bound to the dialog.
+    pub(crate) fn follow(&mut self, latch: &Latch) {
+        if latch.is_of_other_feed(&self.registration) {
+            self.ending = Some(latch.clone());
+            self.ask_once_over();
+            return;
+        }
         match &*latch.watch().borrow() {
             Seen::Nothing | Seen::Closed => {}
             Seen::Doubt(doubt, _) => drop(self.queue.doubt(*doubt)),
@@ -196,6 +205,18 @@ impl<V: View> Events<V> {
         }
     }
 
+    /// Asks once the latch has seen that the entity has ended, or has left the application.
+    fn ask_once_over(&mut self) {
+        if let (Some(entity), Some(latch)) = (&self.entity, &self.ending) {
+            let (through, entity, latch) = (self.through.clone(), entity.clone(), latch.clone());
+            let question = async move {
+                let left = latch.until_over().await;
+                endings::is_gone(through, entity, left).await
+            };
+            self.question = Some(Mutex::new(question.boxed()));
+        }
+    }
+
     /// Ends the queue where the entity was found gone; what came before the answer is still in there.
     fn poll_question(&mut self, context: &mut Context<'_>) {
         let Some(question) = &mut self.question else {
@@ -204,10 +225,14 @@ impl<V: View> Events<V> {
         let question = question.get_mut().unwrap_or_else(PoisonError::into_inner);
         if let Poll::Ready(answer) = question.poll_unpin(context) {
             self.question = None;
-            if let Ok(Some(left)) = answer {
-                self.left |= left;
-                let end = if self.left { End::Ended } else { End::Lost };
-                self.queue.end(end);
+            match answer {
+                Ok(Some(left)) => {
+                    self.left |= left;
+                    let end = if self.left { End::Ended } else { End::Lost };
+                    self.queue.end(end);
+                }
+                Ok(None) => self.ask_once_over(),
+                Err(_) => {}
             }
         }
     }

@@ -351,6 +351,11 @@ impl Index {
         self.slots.get(slot as usize)?.as_ref()
     }
 
+    pub(crate) fn have_one_feed(&self, one: u32, other: u32) -> bool {
+        let feed = |number| self.slot(number).map(|slot| slot.feed);
+        feed(one) == feed(other)
+    }
+
     fn remove(&mut self, number: u32) -> Option<Sink> {
         let slot = self.slots.get_mut(number as usize)?.take()?;
         self.free.push(number);

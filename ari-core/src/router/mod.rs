@@ -305,6 +305,11 @@ impl Router {
         })
     }
 
+    /// Whether two subscriptions hang on the same feed.
+    pub(crate) fn have_one_feed(&self, one: u32, other: u32) -> bool {
+        self.lock().have_one_feed(one, other)
+    }
+
     pub(crate) fn release(&self, slot: u32, sink: &Sink) {
         let changed = {
             let mut index = self.lock();

@@ -1,13 +1,13 @@
 //! Dialogs on a single Asterisk: what is bound, who sees it, and when that ends.
 
-use std::time::Duration;
+use std::{task::Poll, time::Duration};
 
 use ari_core::{Ari, Error, events::ChannelDtmfReceived};
 use futures::StreamExt;
 use serde_json::json;
 
 use crate::support::{
-    NOTHING, ORIGINATE, Task, closed, dtmf, fake, held, now, on_channel, on_playback, read,
+    NOTHING, ORIGINATE, Task, closed, dtmf, fake, held, now, on_channel, on_playback, read, ready,
 };
 
 #[test]
@@ -309,4 +309,31 @@ fn calls_that_left_keep_their_bindings_only_so_long() {
         fake.emit(&on_channel("ChannelDestroyed", id)).unwrap();
     }
     assert_eq!(fake.bindings(), 0);
+}
+
+#[test]
+fn the_stream_of_a_call_ends_although_nothing_bound_it_to_the_dialog() {
+    let fake = fake();
+    let ari = fake.ari();
+    let worker = ari.dialog("all").unwrap();
+    let mut calls = now(worker.calls()).unwrap();
+    for (id, answered) in [("c", false), ("d", true)] {
+        fake.emit(&on_channel("StasisStart", id)).unwrap();
+        let Poll::Ready(Some(call)) = ready(&mut calls) else {
+            panic!("no call")
+        };
+        let mut events = now(call.channel().events()).unwrap();
+        fake.emit(&dtmf(id, "1")).unwrap();
+        if answered {
+            now(call.channel().answer()).unwrap();
+        }
+        drop(call);
+        fake.emit(&dtmf(id, "2")).unwrap();
+        fake.emit(&on_channel("StasisEnd", id)).unwrap();
+        let of_dialog = ["ChannelDtmfReceived", "StasisEnd"];
+        let came = if answered { &of_dialog[..] } else { &[] };
+        assert_eq!(read(&mut events), came);
+        fake.advance(Duration::from_secs(1));
+        assert_eq!(read(&mut events), ["end Ended"]);
+    }
 }
