@@ -25,7 +25,7 @@ const MOST_LEFT: usize = 1_024;
 #[derive(Debug, Default)]
 pub struct Dialogs {
     entities: HashMap<(EntityKind, Arc<str>), BTreeSet<Arc<str>>>,
-    dialogs: BTreeSet<(Arc<str>, EntityKind, Arc<str>)>,
+    rows: BTreeSet<(Arc<str>, EntityKind, Arc<str>)>,
     /// Channels that are bound and left their application, the last one at the end.
     left: VecDeque<Arc<str>>,
 }
@@ -41,7 +41,7 @@ impl Dialogs {
             .entry((kind, Arc::clone(&id)))
             .or_default()
             .insert(Arc::clone(&dialog));
-        self.dialogs.insert((dialog, kind, id))
+        self.rows.insert((dialog, kind, id))
     }
 
     /// Takes the binding of an entity to a dialog back.
@@ -53,7 +53,7 @@ impl Dialogs {
                 self.entities.remove(&key);
             }
         }
-        self.dialogs.remove(&(Arc::from(dialog), kind, key.1));
+        self.rows.remove(&(Arc::from(dialog), kind, key.1));
     }
 
     /// Drops the bindings of an entity that is gone.
@@ -64,7 +64,7 @@ impl Dialogs {
             self.left.retain(|left| *left != id);
         }
         for dialog in dialogs.into_iter().flatten() {
-            self.dialogs.remove(&(dialog, kind, Arc::clone(&id)));
+            self.rows.remove(&(dialog, kind, Arc::clone(&id)));
         }
     }
 
@@ -119,7 +119,7 @@ impl Dialogs {
     pub fn release(&mut self, dialog: &str) {
         let from = (Arc::from(dialog), EntityKind::Application, Arc::from(""));
         let bound: Vec<_> = self
-            .dialogs
+            .rows
             .range(from..)
             .take_while(|row| &*row.0 == dialog)
             .cloned()
@@ -133,7 +133,7 @@ impl Dialogs {
     /// Whether anything is bound to a dialog.
     pub fn has(&self, dialog: &str) -> bool {
         let from = (Arc::from(dialog), EntityKind::Application, Arc::from(""));
-        self.dialogs
+        self.rows
             .range(from..)
             .next()
             .is_some_and(|row| &*row.0 == dialog)
@@ -141,12 +141,12 @@ impl Dialogs {
 
     /// How many bindings there are.
     pub fn len(&self) -> usize {
-        self.dialogs.len()
+        self.rows.len()
     }
 
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
-        self.dialogs.is_empty()
+        self.rows.is_empty()
     }
 }
 

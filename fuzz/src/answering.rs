@@ -25,9 +25,12 @@ impl Answering {
         }))
     }
 
-    fn answer(&self, request: &Request) -> Response {
-        self.events.bind(request);
-        Response::new(self.status, "Reason", self.body.clone()).from_source(self.identity())
+    fn answer(&self, request: &Request) -> Result<Response> {
+        let bound = self.events.bind(request);
+        let answer = Response::new(self.status, "Reason", self.body.clone());
+        let answer = Ok(answer.from_source(self.identity()));
+        self.events.settle(bound, &answer);
+        answer
     }
 }
 
@@ -51,11 +54,11 @@ impl AriClient for Answering {
     }
 
     fn call(&self, request: Request) -> BoxFuture<'_, Result<Response>> {
-        async move { Ok(self.answer(&request)) }.boxed()
+        async move { self.answer(&request) }.boxed()
     }
 
     fn gather(&self, request: Request) -> BoxFuture<'_, Result<Gathered<Response>>> {
-        async move { Ok(Gathered::new(vec![self.answer(&request)], Vec::new())) }.boxed()
+        async move { Ok(Gathered::new(vec![self.answer(&request)?], Vec::new())) }.boxed()
     }
 
     fn feed(&self, target: &Metadata) -> Feed {
