@@ -5,7 +5,7 @@ use std::{
     hash::BuildHasher,
 };
 
-use ari_core::{Gap, GapCause, Numbers};
+use ari_core::{Event, Gap, GapCause, Numbers};
 
 /// What the numbers of an event say.
 #[derive(Debug, PartialEq, Eq)]
@@ -18,14 +18,21 @@ pub(crate) enum Verdict {
     After(Gap),
 }
 
-/// The numbers last seen on each subject.
+/// The numbers last seen of each publisher on each subject of one feed.
+///
+/// NATS gives what two subscriptions have asked for to both, so each feed has all of its events, and counts them by
+/// itself. The subject of a dialog has events of every proxy that carries a part of it, each with numbers of its own.
 #[derive(Debug, Default)]
 pub(crate) struct Counters {
-    subjects: HashMap<Box<str>, Counter>,
-    /// What came last on the subjects of dialogs, without numbers.
-    last: HashMap<Box<str>, u64>,
+    counters: HashMap<Source, Counter>,
+    /// What came last of a dialog, without numbers.
+    last: HashMap<Source, u64>,
     hasher: RandomState,
 }
+
+/// A publisher on a subject, by the hash of their names: nobody can choose two names that are one here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Source(u64);
 
 #[derive(Debug)]
 struct Counter {
@@ -36,18 +43,24 @@ struct Counter {
 }
 
 impl Counters {
+    /// Where an event comes from.
+    pub(crate) fn source(&self, subject: &str, event: &Event) -> Source {
+        let publisher = (event.application(), event.asterisk_id());
+        Source(self.hasher.hash_one((subject, publisher)))
+    }
+
     /// Takes an event in, that came while the connection had been made so many times.
     ///
-    /// Where a subject is heard for the first time, nothing can be missing; where the connection broke
+    /// Where a source is heard for the first time, nothing can be missing; where the connection broke
     /// since, what is missing has been told.
-    pub(crate) fn see(&mut self, subject: &str, numbers: Numbers<'_>, connects: u64) -> Verdict {
+    pub(crate) fn see(&mut self, source: Source, numbers: Numbers<'_>, connects: u64) -> Verdict {
         let anew = || Counter {
             boot: numbers.boot.into(),
             last: numbers.subject,
             connects,
         };
-        let Some(counter) = self.subjects.get_mut(subject) else {
-            self.subjects.insert(subject.into(), anew());
+        let Some(counter) = self.counters.get_mut(&source) else {
+            self.counters.insert(source, anew());
             return Verdict::Next;
         };
         let told = counter.connects != connects;
@@ -78,55 +91,48 @@ impl Counters {
     ///
     /// A Go server sends an event to a dialog once for each of its entities that is bound there, in a
     /// row and the same to the byte.
-    pub(crate) fn repeats(&mut self, subject: &str, event: &[u8]) -> bool {
+    pub(crate) fn repeats(&mut self, source: Source, event: &[u8]) -> bool {
         let hash = self.hasher.hash_one(event);
-        if let Some(last) = self.last.get_mut(subject) {
-            return std::mem::replace(last, hash) == hash;
-        }
-        self.last.insert(subject.into(), hash);
-        false
-    }
-
-    /// Forgets the subjects that begin like this.
-    pub(crate) fn forget(&mut self, subject: &str) {
-        self.last.remove(subject);
-        if self.last.capacity() > 64 && self.last.len() < self.last.capacity() / 4 {
-            self.last.shrink_to_fit();
-        }
-        let wildcard = subject.strip_suffix('>');
-        self.subjects.retain(|known, _| match wildcard {
-            Some(prefix) => !known.starts_with(prefix),
-            None => **known != *subject,
-        });
-        if self.subjects.capacity() > 64 && self.subjects.len() < self.subjects.capacity() / 4 {
-            self.subjects.shrink_to_fit();
-        }
-    }
-
-    #[cfg(test)]
-    pub(crate) fn len(&self) -> usize {
-        self.subjects.len()
+        self.last.insert(source, hash) == Some(hash)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use ari_core::Event;
-
     use super::*;
 
+    fn event(node: &str, boot: &str, number: u64) -> Event {
+        let numbers = format!(r#"["{boot}",{number},{number}]"#);
+        let raw = format!(r#"{{"type":"X","asterisk_id":"{node}","ari_proxy":{numbers}}}"#);
+        Event::parse(raw).unwrap()
+    }
+
     fn see(counters: &mut Counters, subject: &str, boot: &str, number: u64) -> Verdict {
-        let raw = format!(r#"{{"type":"X","ari_proxy":["{boot}",{number},{number}]}}"#);
-        counters.see(subject, Event::parse(raw).unwrap().numbers().unwrap(), 1)
+        let event = event("a", boot, number);
+        let source = counters.source(subject, &event);
+        counters.see(source, event.numbers().unwrap(), 1)
+    }
+
+    #[test]
+    fn each_proxy_that_publishes_to_a_subject_counts_by_itself() {
+        let mut counters = Counters::default();
+        for number in 1..4 {
+            for (node, boot) in [("a", "b.1"), ("c", "d.7")] {
+                let event = event(node, boot, number);
+                let source = counters.source("ari.dialogevent.x", &event);
+                let verdict = counters.see(source, event.numbers().unwrap(), 1);
+                assert_eq!(verdict, Verdict::Next);
+            }
+        }
     }
 
     #[test]
     fn what_a_broken_connection_lost_is_not_told_again() {
         let mut counters = Counters::default();
         let mut see = |boot: &str, number: u64, connects: u64| {
-            let raw = format!(r#"{{"type":"X","ari_proxy":["{boot}",{number},{number}]}}"#);
-            let event = Event::parse(raw).unwrap();
-            counters.see("s", event.numbers().unwrap(), connects)
+            let event = event("a", boot, number);
+            let source = counters.source("s", &event);
+            counters.see(source, event.numbers().unwrap(), connects)
         };
         assert_eq!(see("b", 7, 1), Verdict::Next);
         assert_eq!(see("b", 12, 2), Verdict::Next);
@@ -168,24 +174,13 @@ mod tests {
     #[test]
     fn copies_of_a_go_server_are_found() {
         let mut counters = Counters::default();
-        let mut repeats = |subject: &str, event: &str| counters.repeats(subject, event.as_bytes());
+        let mut repeats = |subject: &str, text: &str| {
+            let source = counters.source(subject, &event("a", "b", 1));
+            counters.repeats(source, text.as_bytes())
+        };
         assert!(!repeats("d1", "entered") && !repeats("d2", "entered"));
         assert!(repeats("d1", "entered") && repeats("d1", "entered"));
         assert!(!repeats("d1", "left") && !repeats("d1", "entered"));
         assert!(repeats("d2", "entered"));
-        counters.forget("d2");
-        assert!(!counters.repeats("d2", b"entered"));
-    }
-
-    #[test]
-    fn what_is_no_longer_listened_to_is_forgotten() {
-        let mut counters = Counters::default();
-        for subject in ["ari.event.demo.a", "ari.event.demo.b", "ari.dialogevent.x"] {
-            see(&mut counters, subject, "b", 1);
-        }
-        counters.forget("ari.event.demo.>");
-        assert_eq!(counters.len(), 1);
-        counters.forget("ari.dialogevent.x");
-        assert_eq!(counters.len(), 0);
     }
 }

@@ -65,13 +65,13 @@ impl Stream for Source {
 struct Reader {
     shared: Arc<Shared>,
     sources: SelectAll<Source>,
-    /// What each feed is read by: its subject, and the way to give it up.
-    subjects: HashMap<Feed, (String, CancellationToken)>,
+    /// The way to give up what each feed is read by.
+    tokens: HashMap<Feed, CancellationToken>,
     private_dialogs: HashSet<Feed>,
     private_source: Option<CancellationToken>,
     groups: Groups,
     barriers: FuturesUnordered<BoxFuture<'static, Vec<(Feed, u64)>>>,
-    counters: Counters,
+    counters: HashMap<Feed, Counters>,
 }
 
 /// Reads events until the client ends.
@@ -79,12 +79,12 @@ pub(crate) async fn run(shared: Arc<Shared>) {
     let mut reader = Reader {
         shared: Arc::clone(&shared),
         sources: SelectAll::new(),
-        subjects: HashMap::new(),
+        tokens: HashMap::new(),
         private_dialogs: HashSet::new(),
         private_source: None,
         groups: Groups::default(),
         barriers: FuturesUnordered::new(),
-        counters: Counters::default(),
+        counters: HashMap::new(),
     };
     loop {
         let deadline = reader.groups.deadline();
@@ -184,19 +184,14 @@ impl Reader {
             self.groups.join(feed.clone(), subscriber);
             return Ok(());
         }
-        let subscriber = self
-            .shared
-            .nats
-            .subscribe(subject.clone())
-            .await
-            .map_err(trouble)?;
+        let subscriber = self.shared.nats.subscribe(subject).await.map_err(trouble)?;
         let token = self.read(Carries::Feed(feed.clone()), subscriber);
-        self.subjects.insert(feed.clone(), (subject, token));
+        self.tokens.insert(feed.clone(), token);
         Ok(())
     }
 
     fn is_read(&self, feed: &Feed) -> bool {
-        self.subjects.contains_key(feed)
+        self.tokens.contains_key(feed)
             || self.private_dialogs.contains(feed)
             || self.groups.takes(feed)
     }
@@ -238,21 +233,18 @@ impl Reader {
             self.groups.leave(feed, at_once).await;
             return;
         }
-        if let Some((subject, token)) = self.subjects.remove(feed) {
-            token.cancel();
-            self.counters.forget(&subject);
+        self.counters.remove(feed);
+        if self.counters.capacity() > 64 && self.counters.len() < self.counters.capacity() / 4 {
+            self.counters.shrink_to_fit();
         }
-        if self.private_dialogs.remove(feed) {
-            if let Feed::Dialog(dialog) = feed
-                && let Ok(subject) = self.shared.subjects.dialog_events(dialog)
-            {
-                self.counters.forget(&subject);
-            }
-            if self.private_dialogs.is_empty()
-                && let Some(token) = self.private_source.take()
-            {
-                token.cancel();
-            }
+        if let Some(token) = self.tokens.remove(feed) {
+            token.cancel();
+        }
+        if self.private_dialogs.remove(feed)
+            && self.private_dialogs.is_empty()
+            && let Some(token) = self.private_source.take()
+        {
+            token.cancel();
         }
     }
 
@@ -325,16 +317,21 @@ impl Reader {
                 return;
             }
         };
+        if !self.counters.contains_key(&feed) {
+            self.counters.insert(feed.clone(), Counters::default());
+        }
+        let Some(counters) = self.counters.get_mut(&feed) else {
+            return;
+        };
+        let source = counters.source(&message.subject, &event);
         if let Some(numbers) = event.numbers() {
             let connects = self.shared.connects();
-            match self.counters.see(&message.subject, numbers, connects) {
+            match counters.see(source, numbers, connects) {
                 Verdict::Next => {}
                 Verdict::Twice => return,
                 Verdict::After(gap) => self.shared.router.gap(&feed, gap),
             }
-        } else if matches!(feed, Feed::Dialog(_))
-            && self.counters.repeats(&message.subject, &message.payload)
-        {
+        } else if matches!(feed, Feed::Dialog(_)) && counters.repeats(source, &message.payload) {
             return;
         }
         self.shared.locations().see(&event);

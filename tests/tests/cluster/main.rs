@@ -9,6 +9,7 @@
 mod bad_requests;
 mod barrier;
 mod connect;
+mod feeds;
 mod gather;
 mod go_peer;
 mod members;
