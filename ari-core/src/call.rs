@@ -231,11 +231,19 @@ fn done(request: &Request, body: &[u8]) -> Result<()> {
     )
 }
 
+/// Decodes JSON that is UTF-8 nearly always: checked as a whole, not text by text.
+fn read<T: DeserializeOwned>(body: &[u8]) -> serde_json::Result<T> {
+    match std::str::from_utf8(body) {
+        Ok(text) => serde_json::from_str(text),
+        Err(_) => serde_json::from_slice(body),
+    }
+}
+
 /// Decodes the object that answers a request; one without an identity is none.
 pub(crate) fn decode<T: Model>(request: &Request, body: &[u8]) -> Result<T> {
     let undecodable =
         |source| Error::decode::<T>(format!("the answer to {}", request.operation), body, source);
-    let model: T = serde_json::from_slice(body).map_err(|error| undecodable(error.into()))?;
+    let model: T = read(body).map_err(|error| undecodable(error.into()))?;
     if model.is_absent() {
         Err(undecodable("it has no id".into()))
     } else {
@@ -244,7 +252,7 @@ pub(crate) fn decode<T: Model>(request: &Request, body: &[u8]) -> Result<T> {
 }
 
 pub(crate) fn decode_list<T: Model>(request: &Request, body: &[u8]) -> Result<Vec<T>> {
-    serde_json::from_slice(body).map_err(|error| {
+    read(body).map_err(|error| {
         Error::decode::<Vec<T>>(
             format!("the answer to {}", request.operation),
             body,

@@ -1,5 +1,7 @@
 //! One request over HTTP and its answer.
 
+use std::pin::pin;
+
 use ari_core::{HttpRequest, Method};
 use bytes::Bytes;
 use http::{
@@ -47,6 +49,31 @@ enum Attempt {
     Failed(Failure),
 }
 
+/// How far a request has come.
+#[derive(Default)]
+struct Progress {
+    /// It is on a connection.
+    out: bool,
+    /// What became of a first attempt that went out: the second one not going out does not undo it.
+    first: Option<Failure>,
+}
+
+impl Progress {
+    /// It cannot be sent, or not again.
+    fn unsent(&mut self, reason: NotSent) -> Failure {
+        self.first.take().unwrap_or_else(|| reason.into())
+    }
+
+    /// Its time is up.
+    fn late(&mut self) -> Failure {
+        if self.out {
+            Failure::TimedOut
+        } else {
+            self.unsent(NotSent::Late)
+        }
+    }
+}
+
 impl Http {
     pub(crate) fn new(
         address: &HttpAddress,
@@ -86,34 +113,44 @@ impl Http {
         urgent: bool,
         deadline: Instant,
     ) -> Result<Answer, Failure> {
+        let mut progress = Progress::default();
+        let in_time = {
+            let attempts = pin!(self.attempts(request, urgent, &mut progress));
+            timeout_at(deadline, attempts).await
+        };
+        in_time.unwrap_or_else(|_| Err(progress.late()))
+    }
+
+    async fn attempts(
+        &self,
+        request: &HttpRequest,
+        urgent: bool,
+        progress: &mut Progress,
+    ) -> Result<Answer, Failure> {
         let mut may_repeat = request.method == Method::Get;
         let mut fresh = false;
-        // What became of a first attempt that went out: the second one not going out does not undo it.
-        let mut first: Option<Failure> = None;
         loop {
-            let lease = timeout_at(deadline, self.pool.lease(Wish { fresh, urgent })).await;
-            let lease = match lease.unwrap_or(Err(NotSent::Late)) {
+            progress.out = false;
+            let lease = match self.pool.lease(Wish { fresh, urgent }).await {
                 Ok(lease) => lease,
-                Err(unsent) => return Err(first.unwrap_or_else(|| unsent.into())),
+                Err(unsent) => return Err(progress.unsent(unsent)),
             };
             let reused = lease.reused;
             let request = self.request(request).map_err(NotSent::Invalid)?;
-            match timeout_at(deadline, self.attempt(lease, request)).await {
-                Err(_) => return Err(Failure::TimedOut),
-                Ok(Ok(answer)) => return Ok(answer),
-                Ok(Err(Attempt::Unsent(_))) if reused => fresh = true,
-                Ok(Err(Attempt::Unsent(error))) => {
-                    return Err(first.unwrap_or_else(|| NotSent::Dropped(error).into()));
-                }
-                Ok(Err(Attempt::Failed(Failure::Broken { error, came })))
+            progress.out = true;
+            match self.attempt(lease, request).await {
+                Ok(answer) => return Ok(answer),
+                Err(Attempt::Unsent(_)) if reused => fresh = true,
+                Err(Attempt::Unsent(error)) => return Err(progress.unsent(NotSent::Dropped(error))),
+                Err(Attempt::Failed(Failure::Broken { error, came }))
                     if may_repeat && !error.is_parse() =>
                 {
                     Span::current().record("attempt", 2);
                     tracing::warn!(%error, "the connection broke, and the GET is sent again");
                     (may_repeat, fresh) = (false, true);
-                    first = Some(Failure::Broken { error, came });
+                    progress.first = Some(Failure::Broken { error, came });
                 }
-                Ok(Err(Attempt::Failed(failure))) => return Err(failure),
+                Err(Attempt::Failed(failure)) => return Err(failure),
             }
         }
     }
@@ -121,7 +158,7 @@ impl Http {
     fn request(&self, request: &HttpRequest) -> Result<Request<Full<Bytes>>, http::Error> {
         let mut built = Request::new(Full::new(request.body.clone().unwrap_or_default()));
         *built.method_mut() = request.method.as_str().try_into()?;
-        *built.uri_mut() = format!("{}{}", self.prefix, request.target).try_into()?;
+        *built.uri_mut() = [&*self.prefix, &*request.target].concat().try_into()?;
         built.headers_mut().clone_from(&self.headers);
         if request.body.is_some() {
             let json = HeaderValue::from_static("application/json");

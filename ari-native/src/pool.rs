@@ -143,7 +143,10 @@ impl Pool {
             let (mut connection, since) = self.idle().connections.pop()?;
             let sender = &mut connection.sender;
             let usable = since.elapsed() < MAX_IDLE && !sender.is_closed();
-            if usable && matches!(timeout(READY_WITHIN, sender.ready()).await, Ok(Ok(()))) {
+            let soon = async |sender: &mut Sender| {
+                matches!(timeout(READY_WITHIN, sender.ready()).await, Ok(Ok(())))
+            };
+            if usable && (sender.is_ready() || soon(sender).await) {
                 return Some(connection);
             }
         }
