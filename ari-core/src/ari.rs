@@ -150,7 +150,8 @@ impl Ari {
     /// The client has no application, is closed, or the other side cannot be subscribed to.
     ///
     /// # Cancel safety
-    /// Dropping the future takes no calls.
+    /// Dropping the future, as dropping the stream, hands calls that came and were not read to another stream of this
+    /// client; where there is none they have nobody, which the log says of each.
     pub async fn calls(&self) -> Result<Calls> {
         calls::subscribe(&self.through()).await
     }

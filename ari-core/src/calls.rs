@@ -34,6 +34,9 @@ const WAITING_CALLS: usize = 1_024;
 /// calls that came between the connection and itself, unless something else listened to them; where more than 8,192
 /// events came about these calls, the oldest of them are given up, which the log says once.
 ///
+/// What was not read when it is dropped goes to another stream of this client; where there is none, those callers have
+/// nobody, which the log says. [`stop`](Self::stop) comes before the drop.
+///
 /// It has no gaps: a call that began while the connection was lost is not in it. A program that cannot do
 /// without it lists the channels once its other streams are resynced.
 #[must_use = "a stream does nothing unless it is read"]

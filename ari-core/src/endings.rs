@@ -193,23 +193,18 @@ impl Latch {
         self.0.state.watch()
     }
 
+    /// How often something called for asking.
+    pub(crate) fn doubts(&self) -> u64 {
+        match &*self.watch().borrow() {
+            Seen::Doubt(_, count) => *count,
+            _ => 0,
+        }
+    }
+
     /// Whether it hears events by another feed than a stream does.
     pub(crate) fn is_of_other_feed(&self, stream: &Registration) -> bool {
         let latch = &self.0.registration;
         !latch.router.have_one_feed(latch.slot, stream.slot)
-    }
-
-    /// Waits until the entity has ended, or has left the application; gives whether an event said so.
-    pub(crate) async fn until_over(&self) -> bool {
-        let over = |seen: &Seen| {
-            matches!(
-                seen,
-                Seen::Doubt(Doubt::Left, _) | Seen::Ended(_) | Seen::Lost
-            )
-        };
-        let mut seen = self.watch();
-        let seen = seen.wait_for(over).await;
-        !matches!(seen.as_deref(), Ok(Seen::Lost))
     }
 }
 
@@ -298,29 +293,58 @@ impl Placed<'_> {
     }
 }
 
-/// Asks until it is known whether Asterisk still knows an entity; one that is outside of the application is asked
-/// for until it is gone, since no event may tell. `left`: it is known to be outside.
+/// Asks until it is known whether Asterisk still knows an entity. One that is outside of the application, or for
+/// which the caller `insists`, is asked for until it is gone, since no event may tell.
 ///
 /// Gives `None` where it is there; once it is gone, and the event of its end had the time to come, whether it
 /// was outside.
 pub(crate) async fn is_gone(
     through: Through,
     entity: Entity,
-    mut left: bool,
+    insists: bool,
 ) -> Result<Option<bool>> {
     let mut pause = FIRST_PAUSE;
+    let mut outside = false;
     loop {
         match exists(&through, &entity).await? {
             Presence::Gone => break,
-            Presence::There if !left => return Ok(None),
-            presence => left |= presence == Presence::Outside,
+            Presence::There if !insists && !outside => return Ok(None),
+            presence => outside |= presence == Presence::Outside,
         }
         sleep(&through, pause).await?;
         pause = (pause * 2).min(LONGEST_PAUSE);
     }
     // Answers and events come by different ways: the last event may still be on its own.
     sleep(&through, GRACE).await?;
-    Ok(Some(left))
+    Ok(Some(outside))
+}
+
+/// Waits until a latch has seen a sign that the entity is gone, and asks as [`is_gone`] does, until it is. So many
+/// doubts were asked about already.
+pub(crate) async fn is_gone_by(
+    latch: Latch,
+    mut doubts: u64,
+    through: Through,
+    entity: Entity,
+) -> Result<Option<bool>> {
+    let mut seen = latch.watch();
+    loop {
+        let is_sign = |seen: &Seen| match seen {
+            Seen::Doubt(Doubt::Gone, count) => *count > doubts,
+            Seen::Doubt(..) | Seen::Ended(_) | Seen::Lost => true,
+            Seen::Nothing | Seen::Closed => false,
+        };
+        let (insists, over) = match &*seen.wait_for(is_sign).await.map_err(|_| Error::Closed)? {
+            Seen::Doubt(doubt, count) => {
+                doubts = *count;
+                (*doubt != Doubt::Gone, *doubt == Doubt::Left)
+            }
+            seen => (true, matches!(seen, Seen::Ended(_))),
+        };
+        if let Some(outside) = is_gone(through.clone(), entity.clone(), insists).await? {
+            return Ok(Some(outside || over));
+        }
+    }
 }
 
 /// Asks whether an entity exists.

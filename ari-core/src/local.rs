@@ -51,6 +51,7 @@ impl Dialogs {
             dialogs.remove(dialog);
             if dialogs.is_empty() {
                 self.entities.remove(&key);
+                self.left.retain(|left| *left != key.1);
             }
         }
         self.rows.remove(&(Arc::from(dialog), kind, key.1));
@@ -228,9 +229,13 @@ impl LocalEvents {
         self.dialogs().forget(kind, id);
     }
 
-    /// Drops the bindings of a dialog.
+    /// Drops the bindings of a dialog, unless it has a scope again.
     pub fn release(&self, dialog: &str) {
-        self.dialogs().release(dialog);
+        let mut dialogs = self.dialogs();
+        // Under the lock, which whoever binds for the new scope needs.
+        if !self.router.has_dialog(dialog) {
+            dialogs.release(dialog);
+        }
     }
 
     /// How many bindings of entities to dialogs there are.

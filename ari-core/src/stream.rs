@@ -117,6 +117,10 @@ pub struct Events<V = Event> {
     question: Option<Mutex<BoxFuture<'static, Result<Option<bool>>>>>,
     /// The latch on the end of the entity, where it hears what this stream may not.
     ending: Option<Latch>,
+    /// How often that latch had called for asking when the stream last asked.
+    doubts: u64,
+    /// No event may tell of the end of the entity.
+    unheard: bool,
     /// The entity was seen to leave the application.
     left: bool,
     /// The last event of the entity has been taken.
@@ -139,6 +143,8 @@ impl<V: View> Events<V> {
             entity,
             question: None,
             ending: None,
+            doubts: 0,
+            unheard: false,
             left: false,
             over: false,
             end: None,
@@ -161,7 +167,7 @@ impl<V: View> Events<V> {
     pub(crate) fn follow(&mut self, latch: &Latch) {
         if latch.is_of_other_feed(&self.registration) {
             self.ending = Some(latch.clone());
-            self.ask_once_over();
+            self.wait_for_sign();
             return;
         }
         match &*latch.watch().borrow() {
@@ -200,38 +206,37 @@ impl<V: View> Events<V> {
         if let Some(entity) = &self.entity
             && !self.registration.postpones()
         {
-            let question = endings::is_gone(self.through.clone(), entity.clone(), self.left);
+            self.doubts = self.ending.as_ref().map_or(0, Latch::doubts);
+            let (through, insists) = (self.through.clone(), self.left || self.unheard);
+            let question = endings::is_gone(through, entity.clone(), insists);
             self.question = Some(Mutex::new(question.boxed()));
         }
     }
 
-    /// Asks once the latch has seen that the entity has ended, or has left the application.
-    fn ask_once_over(&mut self) {
+    /// Asks once the latch has seen a sign.
+    fn wait_for_sign(&mut self) {
         if let (Some(entity), Some(latch)) = (&self.entity, &self.ending) {
-            let (through, entity, latch) = (self.through.clone(), entity.clone(), latch.clone());
-            let question = async move {
-                let left = latch.until_over().await;
-                endings::is_gone(through, entity, left).await
-            };
+            let (latch, through) = (latch.clone(), self.through.clone());
+            let question = endings::is_gone_by(latch, self.doubts, through, entity.clone());
             self.question = Some(Mutex::new(question.boxed()));
         }
     }
 
     /// Ends the queue where the entity was found gone; what came before the answer is still in there.
     fn poll_question(&mut self, context: &mut Context<'_>) {
-        let Some(question) = &mut self.question else {
-            return;
-        };
-        let question = question.get_mut().unwrap_or_else(PoisonError::into_inner);
-        if let Poll::Ready(answer) = question.poll_unpin(context) {
+        while let Some(question) = &mut self.question {
+            let question = question.get_mut().unwrap_or_else(PoisonError::into_inner);
+            let Poll::Ready(answer) = question.poll_unpin(context) else {
+                return;
+            };
             self.question = None;
             match answer {
-                Ok(Some(left)) => {
-                    self.left |= left;
+                Ok(Some(outside)) => {
+                    self.left |= outside;
                     let end = if self.left { End::Ended } else { End::Lost };
                     self.queue.end(end);
                 }
-                Ok(None) => self.ask_once_over(),
+                Ok(None) => self.wait_for_sign(),
                 Err(_) => {}
             }
         }
@@ -256,6 +261,7 @@ impl<V: View> Stream for Events<V> {
                 Taken::Doubt(doubt) => {
                     let leaves = |entity: &Entity| entity.kind == EntityKind::Channel;
                     this.left |= doubt == Doubt::Left && this.entity.as_ref().is_some_and(leaves);
+                    this.unheard |= doubt == Doubt::Unheard;
                     this.ask();
                 }
                 Taken::End(end) => {

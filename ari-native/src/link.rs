@@ -3,6 +3,7 @@
 use std::{
     future::pending,
     ops::Deref,
+    pin::pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::AtomicBool},
     time::Duration,
 };
@@ -376,7 +377,9 @@ impl Link {
         if let (Door::Accept(_), Some(name)) = (&self.door, application) {
             let registered = self.standing().registered(name);
             if let Some(name) = registered {
-                self.events.router().reinstate(&name);
+                if self.events.router().reinstate(&name) {
+                    tracing::warn!(asterisk = %self.peer(), application = &*name, "the application is this client's again: its new calls wait for a stream of calls");
+                }
                 self.memory().join(name);
             } else {
                 tracing::warn!(asterisk = %self.peer(), application = name, "Asterisk has read a changed configuration: it has to connect again");
@@ -469,13 +472,13 @@ impl Link {
         tracing::debug!(path, "a request");
         let deadline = after(limit);
         let bound = self.events.bind(request);
-        let exchange = async {
+        let exchange = pin!(async {
             // Asterisk gives files over HTTP only.
             match &self.http {
                 Some(files) if is_file => files.exchange(&http, urgent, deadline).await,
                 _ => self.exchange(&http, urgent, deadline).await,
             }
-        };
+        });
         let answer = match self.closing.run_until_cancelled(exchange).await {
             Some(Ok(answer)) => {
                 Ok(Response::new(answer.status, answer.reason, answer.body).from_source(source))

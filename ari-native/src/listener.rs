@@ -234,7 +234,9 @@ pub enum Accepted {
     /// When another program has taken over the last of its applications, its streams end with
     /// [`End::Replaced`](ari_core::End::Replaced), and it is closed, as it is when Asterisk has unregistered the
     /// last one, or adds one. Asterisk connects again and says what the connection is for now, which gives a new
-    /// client: what Asterisk does when it reads a changed configuration looks the same.
+    /// client: what Asterisk does when it reads a changed configuration looks the same. Where it has others, the
+    /// streams of the one that was taken over end; should Asterisk register it here again, as when it connects anew,
+    /// the log says so, and its new calls wait for the next stream of [`calls`](Ari::calls).
     ///
     /// Asterisk keeps what happens while it has no connection, and sends that first. A client that goes on hands it
     /// to its streams. A new one has none yet: its new calls are in the first stream of

@@ -130,11 +130,17 @@ fn take_link_event(shared: &Arc<Shared>, event: &LinkEvent) {
                 tracing::info!(servers = shared.servers, "connected to NATS");
                 let shared = Arc::clone(shared);
                 let tasks = shared.tasks.clone();
+                let connects = shared.connects();
                 tasks.spawn(async move {
                     let resync = async {
                         if ping(&shared).await.is_ok() {
                             reader::barrier(&shared, &Metadata::default()).await;
-                            shared.router.resynced();
+                            // Not in the middle of another loss.
+                            let state = *shared.state.borrow();
+                            if state == ConnectionState::Connected && shared.connects() == connects
+                            {
+                                shared.router.resynced();
+                            }
                         }
                     };
                     tokio::select! {
@@ -199,9 +205,13 @@ pub(crate) fn release_dialog(shared: &Arc<Shared>, dialog: &str) {
         .filter_map(|target| proto::encode_release(target, &shared.subjects).ok()?)
         .collect();
     let tasks = shared.tasks.clone();
-    let shared = Arc::clone(shared);
+    let (shared, dialog) = (Arc::clone(shared), dialog.to_owned());
     tasks.spawn(async move {
         for release in releases {
+            // What the next scope of the dialog has bound must not be released with it; its end releases all.
+            if shared.router.has_dialog(&dialog) {
+                return;
+            }
             let publish = shared.nats.publish(release.subject, release.payload);
             let _ = timeout(shared.timeout, publish).await;
         }

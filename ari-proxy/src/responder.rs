@@ -1,14 +1,14 @@
 //! Requests on their way in, and their answers on their way out.
 
 use std::{
-    panic::AssertUnwindSafe,
+    panic::{AssertUnwindSafe, catch_unwind},
     sync::{Arc, atomic::Ordering},
 };
 
 use ari_core::{
     ConnectionState, Error, Metadata, Request, Response, Result, local::creates_nothing,
 };
-use ari_proxy_proto::{self as proto, Incoming, Step};
+use ari_proxy_proto::{self as proto, BadRequest, Incoming, Step};
 use async_nats::{Message, Subscriber};
 use bytes::Bytes;
 use futures::{FutureExt, StreamExt, stream};
@@ -85,20 +85,26 @@ async fn round_trip(nats: &async_nats::Client) {
 fn take(shared: &Arc<Shared>, message: Message) {
     let limit = shared.options.requests_in_flight;
     let too_many = shared.requests.len() >= limit;
+    let read = || catch_unwind(AssertUnwindSafe(|| read(shared, &message.payload)));
+    let request = (!too_many).then(read);
     let shared = Arc::clone(shared);
     let requests = shared.requests.clone();
     requests.spawn(async move {
-        let answer = if too_many {
-            let reason = format!("the proxy carries {limit} requests out already");
-            proto::respond_unavailable(&busy(reason), &shared.place)
-        } else {
-            let carried_out = AssertUnwindSafe(answer(&shared, &message.payload))
+        let panicked = |_| {
+            tracing::error!("carrying a request out panicked; the proxy goes on");
+            proto::respond_unavailable(&broken(), &shared.place)
+        };
+        let answer = match request {
+            None => {
+                let reason = format!("the proxy carries {limit} requests out already");
+                proto::respond_unavailable(&busy(reason), &shared.place)
+            }
+            Some(Err(panic)) => panicked(panic),
+            Some(Ok(Err(refusal))) => refusal.respond(),
+            Some(Ok(Ok(incoming))) => AssertUnwindSafe(answer(&shared, &incoming))
                 .catch_unwind()
-                .await;
-            carried_out.unwrap_or_else(|_| {
-                tracing::error!("carrying a request out panicked; the proxy goes on");
-                proto::respond_unavailable(&broken(), &shared.place)
-            })
+                .await
+                .unwrap_or_else(panicked),
         };
         let Some(reply) = message.reply else {
             tracing::debug!(subject = %message.subject, "a request came without a reply subject");
@@ -126,16 +132,24 @@ fn broken() -> Error {
     }
 }
 
-async fn answer(shared: &Shared, message: &[u8]) -> Bytes {
-    let incoming = match proto::decode_request(message, &shared.place) {
-        Ok(incoming) => incoming,
-        Err(refusal) => {
-            let count = shared.bad_requests.fetch_add(1, Ordering::Relaxed) + 1;
-            tracing::debug!(%refusal, count, "a request cannot be carried out");
-            return refusal.respond();
-        }
-    };
-    let answers = carry_out(shared, &incoming).await;
+/// Reads a request. What releases a dialog does so at once, in the order in which requests came: what the next scope
+/// of the dialog binds must not be released with it.
+fn read(shared: &Shared, message: &[u8]) -> Result<Incoming, BadRequest> {
+    let incoming = proto::decode_request(message, &shared.place).inspect_err(|refusal| {
+        let count = shared.bad_requests.fetch_add(1, Ordering::Relaxed) + 1;
+        tracing::debug!(%refusal, count, "a request cannot be carried out");
+    })?;
+    let releases = |step: &Step| matches!(step, Step::Release);
+    if let Some(dialog) = incoming.dialog()
+        && incoming.steps().iter().any(releases)
+    {
+        shared.dialogs().release(&dialog);
+    }
+    Ok(incoming)
+}
+
+async fn answer(shared: &Shared, incoming: &Incoming) -> Bytes {
+    let answers = carry_out(shared, incoming).await;
     incoming.respond(&answers, shared.nats.max_payload())
 }
 
@@ -154,11 +168,6 @@ async fn carry_out(shared: &Shared, incoming: &Incoming) -> Vec<Result<Response>
                             bound.push((*kind, id));
                         }
                     }
-                }
-            }
-            Step::Release => {
-                if let Some(dialog) = incoming.dialog() {
-                    shared.dialogs().release(&dialog);
                 }
             }
             Step::Call(request) => {

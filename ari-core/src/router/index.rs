@@ -21,8 +21,8 @@ use self::rows::Rows;
 use super::{
     Feed, FeedWait, RouterCounts, Wakers,
     feeds::{FeedNo, Feeds, give_back},
-    queue::{End, Gap},
-    sink::Sink,
+    queue::{Doubt, End, Gap},
+    sink::{Claimed, Sink},
 };
 use crate::{
     endings::{self, Finality},
@@ -139,6 +139,8 @@ pub(crate) struct Index {
     /// No events of these applications come any more, for this reason; `None`: none at all.
     retired: BTreeMap<Option<Arc<str>>, End>,
     early: Early,
+    /// Calls of streams that were just removed, which nobody has read.
+    untaken: Vec<(Feed, Claimed)>,
 }
 
 impl Index {
@@ -207,6 +209,10 @@ impl Index {
         Some((self.last_scope, token))
     }
 
+    pub(crate) fn has_dialog(&self, dialog: &str) -> bool {
+        self.dialogs.contains_key(dialog)
+    }
+
     /// Ends a scope and all below it.
     pub(crate) fn end_scope(&mut self, scope: ScopeId, wakers: &mut Wakers) -> Ended {
         let mut ended = Ended::default();
@@ -233,15 +239,14 @@ impl Index {
                     .range((id, 0)..=(id, ScopeId::MAX))
                     .map(|(_, child)| *child),
             );
-            let held: Vec<u32> = self
-                .held
-                .range((id, 0)..=(id, u32::MAX))
-                .map(|(_, slot)| *slot)
-                .collect();
-            for slot in held {
-                if let Some(sink) = self.remove(slot) {
-                    wakers.extend(sink.end(End::Closed));
+            // The streams of calls first: a call that somebody else takes keeps what was set up for it.
+            for calls in [true, false] {
+                for slot in self.held_by(id, calls) {
+                    if let Some(sink) = self.remove(slot) {
+                        wakers.extend(sink.end(End::Closed));
+                    }
                 }
+                self.hand_on(wakers);
             }
         }
         give_back(&mut self.scopes);
@@ -252,6 +257,16 @@ impl Index {
             .dialogs
             .retain(|dialog| !feeds.wants(&Feed::Dialog(Arc::clone(dialog))));
         ended
+    }
+
+    /// The subscriptions of a scope: its streams of calls, or the others.
+    fn held_by(&self, scope: ScopeId, calls: bool) -> Vec<u32> {
+        let is_calls =
+            |number| matches!(self.slot(number), Some(slot) if matches!(slot.sink, Sink::Calls(_)));
+        let held = self.held.range((scope, 0)..=(scope, u32::MAX));
+        held.map(|(_, number)| *number)
+            .filter(|number| is_calls(*number) == calls)
+            .collect()
     }
 
     pub(crate) fn close(&mut self, wakers: &mut Wakers) -> Vec<CancellationToken> {
@@ -284,6 +299,9 @@ impl Index {
         let retired = self.retired(&interest);
         if let Some(end) = retired.filter(|_| !matches!(sink, Sink::Latch(_))) {
             wakers.extend(sink.end(end));
+        }
+        if self.is_unheard(&interest) {
+            wakers.extend(sink.doubt(Doubt::Unheard));
         }
         if let Some(gap) = self.outage {
             wakers.extend(sink.gap(gap, false));
@@ -340,10 +358,11 @@ impl Index {
     }
 
     /// Releases a subscription, unless its slot has been given to another one since.
-    pub(crate) fn release(&mut self, slot: u32, sink: &Sink) {
+    pub(crate) fn release(&mut self, slot: u32, sink: &Sink, wakers: &mut Wakers) {
         let same = self.slot(slot).is_some_and(|held| held.sink.is(sink));
         if same {
             self.remove(slot);
+            self.hand_on(wakers);
         }
     }
 
@@ -385,10 +404,8 @@ impl Index {
         }
         self.feeds.release(&slot.interest.feed, self.local);
         if let Sink::Calls(calls) = &slot.sink {
-            // Calls that nobody took: what was set up for them goes too.
             for call in calls.take_all() {
-                self.remove(call.events_slot);
-                self.remove(call.ending_slot);
+                self.untaken.push((slot.interest.feed.clone(), call));
             }
             self.set_pause(&slot.interest.feed);
         }

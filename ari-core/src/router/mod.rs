@@ -198,9 +198,15 @@ impl Router {
         self.after(false, wakers);
     }
 
-    /// Says that the events of an application come again: streams that are made from now on do not end for it.
-    pub fn reinstate(&self, application: &Arc<str>) {
-        self.lock().reinstate(application);
+    /// Says that the events of an application come again: streams that are made from now on do not end for it, and
+    /// its new calls wait for the next stream of them. Gives whether they came no more before.
+    pub fn reinstate(&self, application: &Arc<str>) -> bool {
+        self.lock().reinstate(application)
+    }
+
+    /// Whether there is a scope of a dialog.
+    pub fn has_dialog(&self, dialog: &str) -> bool {
+        self.lock().has_dialog(dialog)
     }
 
     pub(crate) fn compares(&self) -> bool {
@@ -311,12 +317,13 @@ impl Router {
     }
 
     pub(crate) fn release(&self, slot: u32, sink: &Sink) {
+        let mut wakers = Wakers::new();
         let changed = {
             let mut index = self.lock();
-            index.release(slot, sink);
+            index.release(slot, sink, &mut wakers);
             index.has_changes()
         };
-        self.after(changed, Wakers::new());
+        self.after(changed, wakers);
     }
 
     /// Notes that a stream of calls has room, or has none, for more of them.

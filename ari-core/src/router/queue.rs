@@ -73,6 +73,8 @@ pub(crate) enum Item {
 pub(crate) enum Doubt {
     /// Its end may have been missed.
     Gone,
+    /// No event may tell of its end any more.
+    Unheard,
     /// It is outside of the application, where no event may tell of its end.
     Left,
 }

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, task::Poll, time::Duration};
 
-use ari_core::{AriClient, Calls, Error, IncomingCall, events::StasisStart, router::Feed};
+use ari_core::{AriClient, Calls, End, Error, IncomingCall, events::StasisStart, router::Feed};
 use futures::StreamExt;
 use serde_json::json;
 
@@ -601,4 +601,51 @@ fn early_calls_of_one_application_come_once() {
     assert!(taken(&mut now(ari.calls()).unwrap()).is_empty());
     let other = ari.for_application("other").unwrap();
     assert_eq!(ids(&taken(&mut now(other.calls()).unwrap())), ["d"]);
+}
+
+#[test]
+fn what_a_dropped_stream_did_not_read_goes_to_another() {
+    let fake = fake();
+    let ari = fake.ari();
+    let child = ari.child();
+    let first = now(child.calls()).unwrap();
+    let second = now(child.calls()).unwrap();
+    for id in ["a", "b"] {
+        fake.emit(&on_channel("StasisStart", id)).unwrap();
+        fake.emit(&dtmf(id, "1")).unwrap();
+    }
+    drop(first);
+    fake.emit(&dtmf("a", "2")).unwrap();
+    // The second one is of a scope that ends, and both calls were its own.
+    let mut third = now(ari.calls()).unwrap();
+    drop((second, child));
+    let mut calls = taken(&mut third);
+    calls.sort_by_key(|call| call.channel().id().to_owned());
+    assert_eq!(ids(&calls), ["a", "b"]);
+    assert_eq!(read(calls[0].events()), ["ChannelDtmfReceived"; 2]);
+    assert_eq!(read(calls[1].events()), ["ChannelDtmfReceived"]);
+    fake.emit(&on_channel("ChannelDestroyed", "a")).unwrap();
+    assert_eq!(read(calls[0].events()), ["ChannelDestroyed", "end Ended"]);
+    drop((calls, third));
+    assert_eq!(held(&ari), NOTHING);
+}
+
+#[test]
+fn calls_of_an_application_that_came_back_wait_for_the_next_stream() {
+    let fake = fake();
+    let ari = fake.ari();
+    let demo = std::sync::Arc::from("demo");
+    let mut calls = now(ari.calls()).unwrap();
+    ari.client().router().retire(Some(&demo), End::Replaced);
+    assert!(closed_calls(&mut calls));
+    assert!(ari.client().router().reinstate(&demo));
+    assert!(!ari.client().router().reinstate(&demo));
+    drop(calls);
+    fake.emit(&on_channel("StasisStart", "c")).unwrap();
+    let mut calls = now(ari.calls()).unwrap();
+    assert_eq!(ids(&taken(&mut calls)), ["c"]);
+}
+
+fn closed_calls(calls: &mut Calls) -> bool {
+    matches!(ready(calls), Poll::Ready(None))
 }

@@ -2,7 +2,10 @@
 
 use std::{task::Poll, time::Duration};
 
-use ari_core::{Ari, Error, events::ChannelDtmfReceived};
+use ari_core::{
+    Ari, End, EntityKind, Error, Event, Gap, GapCause, events::ChannelDtmfReceived, local::Dialogs,
+    router::Feed, testing::Fake,
+};
 use futures::StreamExt;
 use serde_json::json;
 
@@ -336,4 +339,91 @@ fn the_stream_of_a_call_ends_although_nothing_bound_it_to_the_dialog() {
         fake.advance(Duration::from_secs(1));
         assert_eq!(read(&mut events), ["end Ended"]);
     }
+}
+
+/// The stream of a call that nothing bound to the dialog of its worker, up to its end.
+fn unbound(fake: &Fake, ari: &Ari) -> Task<Option<End>> {
+    let worker = ari.dialog("all").unwrap();
+    let mut calls = now(worker.calls()).unwrap();
+    fake.emit(&on_channel("StasisStart", "c")).unwrap();
+    let channel = now(calls.next()).unwrap().channel();
+    let mut task = Task::start(async move {
+        let _worker = worker;
+        let mut events = channel.events().await.unwrap();
+        while events.next().await.is_some() {}
+        events.end()
+    });
+    assert!(task.waits());
+    task
+}
+
+fn end_in_time(fake: &Fake, task: &mut Task<Option<End>>) -> Option<Option<End>> {
+    (0..100).find_map(|_| {
+        fake.advance(Duration::from_secs(1));
+        task.outcome()
+    })
+}
+
+#[test]
+fn the_stream_of_an_unbound_call_ends_after_a_gap_too() {
+    let fake = fake();
+    let ari = fake.ari();
+    let mut task = unbound(&fake, &ari);
+    // It hears of the loss by the feed of its latch, and by its own.
+    for _ in 0..2 {
+        fake.answer("GET /channels/{channelId}", 200, &json!({ "id": "c" }));
+    }
+    let lost = Gap::new(None, GapCause::Reconnected);
+    ari.client().router().gap_everywhere(lost);
+    assert!(task.waits());
+    assert_eq!(fake.requests().len(), 2);
+    fake.emit(&on_channel("StasisEnd", "c")).unwrap();
+    assert_eq!(end_in_time(&fake, &mut task), Some(Some(End::Ended)));
+}
+
+#[test]
+fn the_stream_of_an_unbound_call_ends_although_its_end_was_lost() {
+    let fake = fake();
+    let ari = fake.ari();
+    let mut task = unbound(&fake, &ari);
+    let lost = Gap::new(Some(1), GapCause::Upstream);
+    // It is there after the first loss, and gone after the second.
+    fake.answer("GET /channels/{channelId}", 200, &json!({ "id": "c" }));
+    for _ in 0..2 {
+        ari.client().router().gap(&Feed::All, lost);
+        assert!(task.waits());
+    }
+    assert_eq!(end_in_time(&fake, &mut task), Some(Some(End::Lost)));
+}
+
+#[test]
+fn a_channel_that_came_back_keeps_the_binding_of_another_dialog() {
+    let mut dialogs = Dialogs::default();
+    let event = |kind: &str, id: &str| Event::parse(on_channel(kind, id).to_string()).unwrap();
+    dialogs.bind("one", EntityKind::Channel, "agent");
+    dialogs.bind("other", EntityKind::Channel, "z");
+    dialogs.after(&event("StasisEnd", "agent"));
+    dialogs.release("one");
+    dialogs.after(&event("StasisStart", "agent"));
+    dialogs.bind("two", EntityKind::Channel, "agent");
+    for n in 0..1_024 {
+        let id = format!("c{n}");
+        dialogs.bind("other", EntityKind::Channel, &id);
+        dialogs.after(&event("StasisEnd", &id));
+    }
+    assert_eq!(dialogs.of(&event("ChannelHold", "agent")).len(), 1);
+}
+
+#[test]
+fn a_dialog_that_has_a_scope_again_keeps_its_bindings() {
+    let fake = fake();
+    let ari = fake.ari();
+    let one = ari.dialog("order-4711").unwrap();
+    now(one.channels().handle("c").answer()).unwrap();
+    // As when the end of the one before is told late.
+    let events = ari.client();
+    events.release_dialog("order-4711");
+    assert_eq!(fake.bindings(), 1);
+    drop(one);
+    assert_eq!(fake.bindings(), 0);
 }

@@ -449,3 +449,47 @@ fn a_channel_that_is_found_outside_of_every_application_is_asked_for_until_it_is
     }
     assert_eq!(events.end(), Some(End::Ended));
 }
+
+/// Streams of what may be of an application that was taken over, made before that or after.
+#[test]
+fn whoever_may_hear_no_end_any_more_asks_until_it_is_there() {
+    for late in [false, true] {
+        let fake = fake();
+        let ari = fake.ari();
+        let demo = std::sync::Arc::from("demo");
+        let retire = || ari.client().router().retire(Some(&demo), End::Replaced);
+        if late {
+            retire();
+        }
+        let mut streams = [
+            now(ari.channels().handle("x").events()).unwrap(),
+            now(ari.bridges().handle("x").events()).unwrap(),
+            now(ari.playbacks().handle("x").events()).unwrap(),
+            now(ari.recordings().live_handle("x").events()).unwrap(),
+        ];
+        if !late {
+            retire();
+        }
+        let questions = [
+            GET_CHANNEL,
+            "GET /bridges/{bridgeId}",
+            GET_PLAYBACK,
+            "GET /recordings/live/{recordingName}",
+        ];
+        for question in questions {
+            for _ in 0..3 {
+                fake.answer(question, 200, &json!({ "id": "x", "name": "x" }));
+            }
+        }
+        for _ in 0..10 {
+            for stream in &mut streams {
+                read(stream);
+            }
+            fake.advance(Duration::from_secs(30));
+        }
+        for (stream, question) in streams.iter_mut().zip(questions) {
+            assert_eq!(stream.end(), Some(End::Lost), "{question} {late}");
+            assert_eq!(asked(&fake, question), 4);
+        }
+    }
+}

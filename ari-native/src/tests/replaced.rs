@@ -119,7 +119,7 @@ async fn the_streams_of_one_of_several_applications_end() {
     // Nobody knows which application this channel is of: the stream asks until it is gone.
     assert_eq!(next(&mut of_either).await, "Gap Replaced None");
     server.on("GET /channels/c", Reply::Answer("404 Not Found", "{}"));
-    assert_eq!(next(&mut of_either).await, "end Some(Ended)");
+    assert_eq!(next(&mut of_either).await, "end Some(Lost)");
     // The others go on.
     assert_eq!(next(&mut of_kept[0]).await, "ApplicationReplaced");
     for stream in &mut of_kept {

@@ -3,7 +3,7 @@
 use ari_core::{Ari, Events, StreamItem};
 use ari_tests::{
     cluster::{APPLICATION, Cluster},
-    within,
+    until_true, within,
 };
 use futures::StreamExt;
 use serde_json::json;
@@ -102,4 +102,28 @@ async fn a_dialog_on_two_asterisks_has_no_gaps() {
     seen.retain(|kind| kind != "ChannelStateChange");
     let gaps = seen.iter().filter(|item| !item.starts_with('E')).count();
     assert_eq!(gaps, 0, "{seen:?}");
+}
+
+/// The last scope of a dialog ends, and another one of the same name begins at once.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dialog_that_begins_again_keeps_its_bindings() {
+    let cluster = Cluster::start(1).await;
+    let ari = cluster.client().await;
+    let node = &cluster.nodes[0];
+    let server = node.server.as_ref().unwrap();
+    let id = node.call_in(APPLICATION, "waits").await;
+    for n in 0..20 {
+        let name = format!("order-{n}");
+        let one = ari.dialog(name.clone()).unwrap();
+        let answer = |ari: &Ari| ari.channels().handle(id.as_str()).answer();
+        answer(&one).await.unwrap();
+        drop(one);
+        let again = ari.dialog(name).unwrap();
+        answer(&again).await.unwrap();
+        // Whatever was on its way to the server is there before the answer to this.
+        ari.asterisk().ping().await.unwrap();
+        assert_eq!(server.bindings(), 1, "{n}");
+        drop(again);
+        until_true("the binding to be gone", || server.bindings() == 0).await;
+    }
 }

@@ -29,6 +29,11 @@ fn channel_of(event: &Event) -> Option<&str> {
     Some(channel.id)
 }
 
+fn warn_of_untaken(start: &Event) {
+    let channel = channel_of(start);
+    tracing::warn!(channel, "a new call came here and nobody takes it any more");
+}
+
 impl Slot {
     /// Whether this stream of calls may take the call that an event announces.
     fn is_taking(&self, event: &Event) -> bool {
@@ -69,26 +74,7 @@ impl Index {
         if self.is_own(id, event) {
             return None;
         }
-        let streams = self
-            .calls
-            .range((feed, 0)..=(feed, u32::MAX))
-            .map(|(_, slot)| *slot);
-        let mut takers: Vec<(bool, u32)> = streams
-            .filter_map(|number| {
-                let slot = self.slot(number).filter(|slot| slot.is_taking(event))?;
-                Some((slot.is_full(), number))
-            })
-            .collect();
-        if takers.iter().any(|(full, _)| !full) {
-            takers.retain(|(full, _)| !full);
-        }
-        let mut turns = takers.iter().map(|(_, number)| *number);
-        let next = turns
-            .clone()
-            .find(|number| *number > self.last_caller)
-            .or_else(|| turns.next());
-        let number = next?;
-        self.last_caller = number;
+        let number = self.next_taker(feed, event)?;
         let Some(Slot {
             scope,
             sink: Sink::Calls(calls),
@@ -140,12 +126,69 @@ impl Index {
         Some(Watch { events, ending })
     }
 
+    /// The stream of calls whose turn it is; one that is full only if all are.
+    fn next_taker(&mut self, feed: FeedNo, event: &Event) -> Option<u32> {
+        let streams = self
+            .calls
+            .range((feed, 0)..=(feed, u32::MAX))
+            .map(|(_, slot)| *slot);
+        let mut takers: Vec<(bool, u32)> = streams
+            .filter_map(|number| {
+                let slot = self.slot(number).filter(|slot| slot.is_taking(event))?;
+                Some((slot.is_full(), number))
+            })
+            .collect();
+        if takers.iter().any(|(full, _)| !full) {
+            takers.retain(|(full, _)| !full);
+        }
+        let mut turns = takers.iter().map(|(_, number)| *number);
+        let next = turns
+            .clone()
+            .find(|number| *number > self.last_caller)
+            .or_else(|| turns.next())?;
+        self.last_caller = next;
+        Some(next)
+    }
+
+    /// Hands calls whose stream was removed before they were read to another one, with the events that came since.
+    pub(super) fn hand_on(&mut self, wakers: &mut Wakers) {
+        for (feed, call) in std::mem::take(&mut self.untaken) {
+            let number = self.feeds.number(&feed);
+            let taker = number.and_then(|number| self.next_taker(number, &call.start));
+            let taker = taker.and_then(|number| self.slot(number));
+            let Some(Slot {
+                scope,
+                sink: Sink::Calls(calls),
+                ..
+            }) = taker
+            else {
+                warn_of_untaken(&call.start);
+                self.remove(call.events_slot);
+                self.remove(call.ending_slot);
+                continue;
+            };
+            let (scope, calls) = (*scope, Arc::clone(calls));
+            for number in [call.events_slot, call.ending_slot] {
+                if let Some(Some(slot)) = self.slots.get_mut(number as usize) {
+                    self.held.remove(&(slot.scope, number));
+                    self.held.insert((scope, number));
+                    slot.scope = scope;
+                }
+            }
+            wakers.extend(calls.push(call));
+            wakers.extend(self.flow(&feed, &calls));
+        }
+    }
+
     /// Keeps a call that came before anybody could take it, unless somebody listens to calls by events.
     pub(super) fn keep_early(&mut self, event: &Event) {
-        let Some(id) = channel_of(event).filter(|_| self.local && event.kind() == STASIS_START)
-        else {
+        let Some(id) = channel_of(event).filter(|_| event.kind() == STASIS_START) else {
             return;
         };
+        if !self.local {
+            warn_of_untaken(event);
+            return;
+        }
         let everything = self.feeds.number(&Feed::All);
         let listens = |rows: &BTreeSet<(FeedNo, u32)>| {
             everything.is_some_and(|feed| {

@@ -42,6 +42,14 @@ const fn is_mortal(kind: EntityKind) -> bool {
     )
 }
 
+impl Interest {
+    fn is_mortal(&self) -> bool {
+        self.entity
+            .as_ref()
+            .is_some_and(|(kind, _)| is_mortal(*kind))
+    }
+}
+
 impl Index {
     /// What is waited for and has a life of its own. What is yet to be created cannot be gone.
     pub(crate) fn awaited(&mut self) -> Vec<Awaited> {
@@ -104,11 +112,7 @@ impl Index {
     pub(crate) fn ask_for_missed(&mut self, wakers: &mut Wakers) {
         for slot in self.slots.iter_mut().flatten() {
             let interest = &slot.interest;
-            let has_life = interest
-                .entity
-                .as_ref()
-                .is_some_and(|(kind, _)| is_mortal(*kind));
-            if has_life && !interest.pending && std::mem::take(&mut slot.missed) {
+            if interest.is_mortal() && !interest.pending && std::mem::take(&mut slot.missed) {
                 wakers.extend(slot.sink.doubt(Doubt::Gone));
             }
         }
@@ -148,16 +152,28 @@ impl Index {
                 _ if !certain && of.is_some() => None,
                 Sink::Latch(_) => sink.doubt(Doubt::Gone),
                 _ if certain => sink.end(end),
-                _ if slot.interest.entity.is_some() => sink.doubt(Doubt::Left),
+                _ if slot.interest.is_mortal() && !slot.interest.pending => {
+                    sink.doubt(Doubt::Unheard)
+                }
                 _ => None,
             });
         }
         self.retired.insert(application, end);
     }
 
-    /// The events of an application come again.
-    pub(crate) fn reinstate(&mut self, application: &Arc<str>) {
-        self.retired.remove(&Some(Arc::clone(application)));
+    /// The events of an application come again; gives whether they did not.
+    pub(crate) fn reinstate(&mut self, application: &Arc<str>) -> bool {
+        let retired = self.retired.remove(&Some(Arc::clone(application)));
+        if retired.is_some() {
+            self.early.reopen(application);
+        }
+        retired.is_some()
+    }
+
+    /// Whether no event may tell of the end of what a new subscription is about: it may be of an application whose
+    /// events come no more.
+    pub(crate) fn is_unheard(&self, interest: &Interest) -> bool {
+        !self.retired.is_empty() && interest.application.is_none() && interest.is_mortal()
     }
 
     /// Why a subscription gets no events any more.

@@ -70,6 +70,11 @@ impl Early {
         self.make_room();
     }
 
+    /// Keeps the calls of an application again until it has a stream of them.
+    pub(super) fn reopen(&mut self, application: &Arc<str>) {
+        self.served.remove(application);
+    }
+
     /// The calls of an application for its first stream, each with its events.
     pub(super) fn serve(&mut self, application: &Arc<str>) -> Vec<Vec<Event>> {
         if !self.served.insert(Arc::clone(application)) {
