@@ -24,7 +24,7 @@ pub(crate) enum Verdict {
 /// itself. The subject of a dialog has events of every proxy that carries a part of it, each with numbers of its own.
 #[derive(Debug, Default)]
 pub(crate) struct Counters {
-    counters: HashMap<Source, Counter>,
+    seen: HashMap<Source, Counter>,
     /// What came last of a dialog, without numbers.
     last: HashMap<Source, u64>,
     hasher: RandomState,
@@ -59,8 +59,8 @@ impl Counters {
             last: numbers.subject,
             connects,
         };
-        let Some(counter) = self.counters.get_mut(&source) else {
-            self.counters.insert(source, anew());
+        let Some(counter) = self.seen.get_mut(&source) else {
+            self.seen.insert(source, anew());
             return Verdict::Next;
         };
         let told = counter.connects != connects;
