@@ -50,7 +50,7 @@ impl AriClient for Client {
         );
         let recorded = span.clone();
         let call = async move {
-            let measured = Measured::begin(operation);
+            let measured = Measured::begin(&self.link.calls, operation);
             let answer = self.link.call(&request).await;
             measured.end(&answer);
             match &answer {

@@ -61,6 +61,8 @@ pub(crate) struct Link {
     pub(crate) events: LocalEvents,
     /// Counts what comes over the WebSocket.
     pub(crate) received: metrics::Counter,
+    /// Measures calls.
+    pub(crate) calls: meter::Calls,
     /// Something came that could not be understood: it may have been the end of what somebody waits for.
     pub(crate) doubt: AtomicBool,
     pub(crate) tracker: TaskTracker,
@@ -127,6 +129,7 @@ impl Link {
             limits,
             events: LocalEvents::comparing(),
             received: meter::received(),
+            calls: meter::Calls::default(),
             doubt: AtomicBool::new(false),
             tracker: TaskTracker::new(),
             closing: CancellationToken::new(),

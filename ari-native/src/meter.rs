@@ -1,9 +1,15 @@
 //! What is counted and measured, by the `metrics` facade: whoever wants it installs a recorder.
 
+use std::{
+    collections::HashMap,
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
+
 use ari_core::{Error, OperationSpec, Response, Result};
 use metrics::{
-    Counter, Gauge, Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge,
-    histogram,
+    Counter, Gauge, Histogram, Unit, counter, describe_counter, describe_gauge, describe_histogram,
+    gauge, histogram,
 };
 use tokio::time::Instant;
 
@@ -76,16 +82,56 @@ impl Drop for Open {
     }
 }
 
+/// The metrics of calls, found once for each operation and outcome.
+#[derive(Default)]
+pub(crate) struct Calls {
+    /// By the address of the operation, which is static.
+    known: Mutex<HashMap<(usize, &'static str), OneKind>>,
+}
+
+/// The metrics of the calls of an operation that end in one way.
+struct OneKind {
+    requests: Counter,
+    duration: Histogram,
+}
+
+impl OneKind {
+    fn new(operation: &'static OperationSpec, outcome: &'static str) -> Self {
+        let (method, path) = (
+            ("method", operation.method.as_str()),
+            ("path", operation.path),
+        );
+        Self {
+            requests: counter!(REQUESTS, &[method, path, ("outcome", outcome)]),
+            duration: histogram!(DURATION, &[method, path]),
+        }
+    }
+}
+
+impl Calls {
+    fn note(&self, operation: &'static OperationSpec, outcome: &'static str, took: Duration) {
+        let address = std::ptr::from_ref(operation).addr();
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let kind = known
+            .entry((address, outcome))
+            .or_insert_with(|| OneKind::new(operation, outcome));
+        kind.duration.record(took);
+        kind.requests.increment(1);
+    }
+}
+
 /// A call, measured when this is dropped; cancelled unless its outcome was noted.
-pub(crate) struct Measured {
+pub(crate) struct Measured<'a> {
+    calls: &'a Calls,
     operation: &'static OperationSpec,
     since: Instant,
     outcome: &'static str,
 }
 
-impl Measured {
-    pub(crate) fn begin(operation: &'static OperationSpec) -> Self {
+impl<'a> Measured<'a> {
+    pub(crate) fn begin(calls: &'a Calls, operation: &'static OperationSpec) -> Self {
         Self {
+            calls,
             operation,
             since: Instant::now(),
             outcome: "cancelled",
@@ -110,16 +156,9 @@ impl Measured {
     }
 }
 
-impl Drop for Measured {
+impl Drop for Measured<'_> {
     fn drop(&mut self) {
-        let (method, path) = (self.operation.method.as_str(), self.operation.path);
-        let labels = [("method", method), ("path", path)];
-        histogram!(DURATION, &labels).record(self.since.elapsed());
-        let labels = [
-            ("method", method),
-            ("path", path),
-            ("outcome", self.outcome),
-        ];
-        counter!(REQUESTS, &labels).increment(1);
+        self.calls
+            .note(self.operation, self.outcome, self.since.elapsed());
     }
 }
