@@ -16,7 +16,7 @@ use crate::{
     event::{Event, Role},
     events::EventBody,
     handle::{ChannelHandle, Handle},
-    router::{CallQueue, Claimed, Feed, Interest, Registration, Sink},
+    router::{CallQueue, Claimed, Interest, Registration, Sink},
     scope::Through,
     stream::Events,
 };
@@ -200,15 +200,16 @@ pub(crate) async fn subscribe(through: &Through) -> Result<Calls> {
     let queue = Arc::new(CallQueue::new(WAITING_CALLS));
     let calls = {
         let scope = through.scope()?;
+        let asterisk_id = through.target().asterisk_id.clone();
+        let router = scope.client().router();
+        let feed = router.calls_feed(Arc::clone(&application), asterisk_id.clone());
         let interest = Interest {
-            application: Some(Arc::clone(&application)),
-            asterisk_id: through.target().asterisk_id.clone(),
-            ..Interest::new(Feed::Calls(application))
+            application: Some(application),
+            asterisk_id,
+            ..Interest::new(feed)
         };
         let sink = Sink::Calls(Arc::clone(&queue));
-        scope
-            .client()
-            .router()
+        router
             .subscribe(scope.id(), interest, sink)
             .ok_or(Error::Closed)?
     };

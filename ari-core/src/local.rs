@@ -258,7 +258,7 @@ impl LocalEvents {
         if event.kind() == "StasisStart"
             && let Some(application) = event.application()
         {
-            self.router.deliver(&Feed::Calls(application.into()), event);
+            self.router.deliver(&Feed::calls(application), event);
         }
     }
 

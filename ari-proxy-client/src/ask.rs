@@ -1,6 +1,6 @@
 //! Asking: one server, whoever can answer, or everybody.
 
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, time::Duration};
 
 use ari_core::{
     ConnectionState, Entity, Error, Gathered, Metadata, Missing, Request, Response, Result,
@@ -35,7 +35,8 @@ pub(crate) struct Ask<'s> {
 
 /// What the next reply was.
 enum Next {
-    Answer(Result<Response>),
+    /// An answer, and whose it is.
+    Answer(Option<Member>, Result<Response>),
     NobodyThere,
     /// Somebody has said goodbye, and need not be waited for.
     Departure,
@@ -81,7 +82,13 @@ impl<'s> Ask<'s> {
             replies.subject(),
             encoded.payload.clone(),
         );
-        publish.await.map_err(|error| match error.kind() {
+        let deadline = Instant::now() + patience;
+        // Where the connection takes nothing any more, and nobody has noticed yet, there is no room for it.
+        let published = timeout_at(deadline, publish).await.map_err(|_| {
+            let reason = format!("the connection to NATS took it not within {patience:?}");
+            not_sent(request, reason, None)
+        })?;
+        published.map_err(|error| match error.kind() {
             PublishErrorKind::Send => away(),
             _ => not_sent(request, error.to_string(), None),
         })?;
@@ -91,7 +98,7 @@ impl<'s> Ask<'s> {
             encoded,
             replies,
             departures,
-            deadline: Instant::now() + patience,
+            deadline,
             patience,
         })
     }
@@ -127,7 +134,11 @@ impl<'s> Ask<'s> {
                 if let Ok(response) = &answer {
                     self.shared.learn(response, self.request);
                 }
-                Next::Answer(answer)
+                let source = match &answer {
+                    Ok(response) => &response.source,
+                    Err(_) => &proto::answer_source(&message.payload),
+                };
+                Next::Answer(member_of(source), answer)
             }
         })
     }
@@ -149,7 +160,7 @@ impl<'s> Ask<'s> {
     pub(crate) async fn one(mut self) -> Result<Response> {
         loop {
             return match self.next(self.deadline).await? {
-                Next::Answer(answer) => answer,
+                Next::Answer(_, answer) => answer,
                 // Who leaves still answers what has come to it.
                 Next::Departure => continue,
                 Next::NobodyThere => {
@@ -169,20 +180,23 @@ impl<'s> Ask<'s> {
     pub(crate) async fn first_good(mut self, expected: &[Member]) -> Result<Response> {
         let one_is_enough = self.encoded.class == Class::Create;
         let mut refusal: Option<Result<Response>> = None;
-        let mut answers = 0;
-        while answers == 0
-            || (!one_is_enough && answers < self.shared.still_there(expected).count())
-        {
+        let mut waiting: BTreeSet<&Member> = self.shared.still_there(expected).collect();
+        let mut anonymous = 0;
+        while refusal.is_none() || (!one_is_enough && anonymous < waiting.len()) {
             match self.next(self.deadline).await? {
-                Next::Answer(Ok(response)) if response.is_success() => return Ok(response),
-                Next::Answer(answer) => {
-                    answers += 1;
+                Next::Answer(_, Ok(response)) if response.is_success() => return Ok(response),
+                Next::Answer(member, answer) => {
+                    // Somebody who is not expected answers for nobody else.
+                    match member {
+                        Some(member) => _ = waiting.remove(&member),
+                        None => anonymous += 1,
+                    }
                     let says_little = |refusal: &Result<Response>| matches!(refusal, Ok(response) if response.status == 404);
                     if refusal.as_ref().is_none_or(says_little) {
                         refusal = Some(answer);
                     }
                 }
-                Next::Departure => {}
+                Next::Departure => waiting.retain(|member| self.shared.members().has(member)),
                 Next::NobodyThere => return Err(self.nobody_there()),
                 // Some server kept silent; it may be the one that would have said yes.
                 Next::Deadline => return Err(self.timed_out()),
@@ -203,16 +217,16 @@ impl<'s> Ask<'s> {
                 self.deadline
             };
             match self.next(until).await? {
-                Next::Answer(Ok(response)) => {
-                    match member_of(&response.source) {
+                Next::Answer(member, answer) => {
+                    let source = member.as_ref().map(Member::place).unwrap_or_default();
+                    match member {
                         Some(member) => _ = waiting.remove(&member),
                         None => anonymous += 1,
                     }
-                    items.push(response);
-                }
-                Next::Answer(Err(error)) => {
-                    anonymous += 1;
-                    missing.push(Missing::new(Metadata::default(), error.to_string()));
+                    match answer {
+                        Ok(response) => items.push(response),
+                        Err(error) => missing.push(Missing::new(source, error.to_string())),
+                    }
                 }
                 Next::Departure => waiting.retain(|member| self.shared.members().has(member)),
                 Next::NobodyThere if expected.is_empty() => return Err(self.nobody_there()),
@@ -223,13 +237,8 @@ impl<'s> Ask<'s> {
             let mut members = self.shared.members();
             for member in waiting {
                 members.suspect(member);
-                let source = Metadata {
-                    application: Some(Arc::clone(&member.application)),
-                    asterisk_id: Some(Arc::clone(&member.node)),
-                    dialog: None,
-                };
                 missing.push(Missing::new(
-                    source,
+                    member.place(),
                     format!("no answer within {:?}", self.patience),
                 ));
             }
@@ -238,7 +247,7 @@ impl<'s> Ask<'s> {
     }
 }
 
-fn member_of(source: &Metadata) -> Option<Member> {
+pub(crate) fn member_of(source: &Metadata) -> Option<Member> {
     Some(Member {
         application: source.application.clone()?,
         node: source.asterisk_id.clone()?,

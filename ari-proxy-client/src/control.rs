@@ -102,9 +102,15 @@ fn take_announcement(shared: &Shared, message: &[u8]) {
     let news = shared
         .members()
         .announced(member, instance, extended, Instant::now());
+    if matches!(news, News::Back | News::Twin) {
+        // No event may follow by whose number the loss is found: the channel of a dialog may have ended, and the
+        // proxy has forgotten what was bound to it.
+        let lost = Gap::new(None, GapCause::Upstream);
+        shared.router.gap_from(&announcement.node, lost);
+    }
     match news {
         News::Known => {}
-        News::New => {
+        News::New | News::Back => {
             tracing::info!(
                 node = announcement.node,
                 application = announcement.application,

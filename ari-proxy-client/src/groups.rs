@@ -14,8 +14,8 @@ use tokio::time::{Duration, Instant};
 
 /// Messages that may come until the server stops: more than can be on their way at a time.
 const LAST_MESSAGES: u64 = 256;
-/// How long these are waited for.
-const LAST_WAIT: Duration = Duration::from_millis(500);
+/// How long nothing has come when it is believed that no more is on its way: far longer than a round trip.
+const LAST_WAIT: Duration = Duration::from_secs(1);
 
 /// A NATS subscription in a queue group.
 struct Member {
@@ -101,6 +101,9 @@ impl Groups {
             if let Poll::Ready(message) = member.subscriber.poll_next_unpin(context) {
                 let feed = member.feed.clone();
                 member.read += 1;
+                if let State::Leaving(until) = &mut member.state {
+                    *until = Instant::now() + LAST_WAIT;
+                }
                 if message.is_none() {
                     self.members.remove(place);
                 }

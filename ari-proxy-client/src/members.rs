@@ -1,7 +1,12 @@
 //! Who is in the cluster, learned from announcements.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 
+use ari_core::Metadata;
 use tokio::time::Instant;
 
 /// How long a member is believed in without an announcement; a Go server announces itself every 60 s.
@@ -12,6 +17,17 @@ const MEMBER_LIFE: Duration = Duration::from_secs(150);
 pub(crate) struct Member {
     pub(crate) application: Arc<str>,
     pub(crate) node: Arc<str>,
+}
+
+impl Member {
+    /// Where it is.
+    pub(crate) fn place(&self) -> Metadata {
+        Metadata {
+            application: Some(Arc::clone(&self.application)),
+            asterisk_id: Some(Arc::clone(&self.node)),
+            dialog: None,
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -29,6 +45,8 @@ struct State {
 #[derive(Debug, Default)]
 pub(crate) struct Members {
     members: BTreeMap<Member, State>,
+    /// Those that have said goodbye.
+    gone: BTreeSet<Member>,
 }
 
 /// What an announcement told.
@@ -36,6 +54,8 @@ pub(crate) struct Members {
 pub(crate) enum News {
     /// A server that was not known, or was not believed in.
     New,
+    /// A server that was gone, and has started again: what happened meanwhile is lost.
+    Back,
     /// A server that is known.
     Known,
     /// Another server says that it is the same one.
@@ -53,6 +73,7 @@ impl Members {
     ) -> News {
         let boot: Option<Arc<str>> = boot.map(Arc::from);
         let Some(state) = self.members.get_mut(&member) else {
+            let was_here = self.gone.remove(&member);
             self.members.insert(
                 member,
                 State {
@@ -62,18 +83,19 @@ impl Members {
                     extended,
                 },
             );
-            return News::New;
+            return if was_here { News::Back } else { News::New };
         };
         let believed = !state.suspect && now.duration_since(state.seen) < MEMBER_LIFE;
-        let twin = believed && boot.is_some() && state.boot.is_some() && state.boot != boot;
+        let another = boot.is_some() && state.boot.is_some() && state.boot != boot;
         *state = State {
             seen: now,
             suspect: false,
             boot,
             extended,
         };
-        match (twin, believed) {
-            (true, _) => News::Twin,
+        match (another, believed) {
+            (true, true) => News::Twin,
+            (true, false) => News::Back,
             (false, true) => News::Known,
             (false, false) => News::New,
         }
@@ -85,8 +107,8 @@ impl Members {
             .members
             .get(member)
             .is_some_and(|state| boot.is_none() || state.boot.as_deref() == boot);
-        if same {
-            self.members.remove(member);
+        if same && self.members.remove(member).is_some() {
+            self.gone.insert(member.clone());
         }
     }
 
@@ -205,6 +227,12 @@ mod tests {
         assert_eq!(nodes(&members, now), ["a"]);
         members.left(&member("a"), Some("boot-2"));
         assert_eq!(nodes(&members, now), Vec::<String>::new());
+        for news in [News::Back, News::Known] {
+            assert_eq!(
+                members.announced(member("a"), Some("boot-3"), true, now),
+                news
+            );
+        }
     }
 
     #[test]
@@ -219,7 +247,7 @@ mod tests {
         members.suspect(&member("a"));
         assert_eq!(
             members.announced(member("a"), Some("third"), true, now),
-            News::New
+            News::Back
         );
     }
 

@@ -1,7 +1,7 @@
 //! Events: one task reads all NATS subscriptions and feeds the router.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{BTreeSet, HashMap, HashSet},
     future::{pending, poll_fn},
     pin::Pin,
     sync::Arc,
@@ -20,12 +20,17 @@ use futures::{
     future::BoxFuture,
     stream::{FuturesUnordered, SelectAll},
 };
-use tokio::time::{Instant, sleep_until, timeout_at};
+use tokio::{
+    task::coop::unconstrained,
+    time::{Instant, sleep_until, timeout_at},
+};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
 use crate::{
+    ask::member_of,
     groups::Groups,
     inbox::Reply,
+    members::Member,
     numbers::{Counters, Verdict},
     shared::Shared,
 };
@@ -159,12 +164,18 @@ impl Reader {
         let name = |error: ari_core::subject::InvalidName| error.to_string();
         let subject = match feed {
             Feed::All => subjects.all_events(),
-            Feed::Application(application) | Feed::Calls(application) => {
-                subjects.application_events(application).map_err(name)?
-            }
+            Feed::Application(application)
+            | Feed::Calls {
+                application,
+                asterisk_id: None,
+            } => subjects.application_events(application).map_err(name)?,
             Feed::Node {
                 application,
                 asterisk_id,
+            }
+            | Feed::Calls {
+                application,
+                asterisk_id: Some(asterisk_id),
             } => subjects.events(application, asterisk_id).map_err(name)?,
             Feed::Dialog(dialog) if dialog.starts_with(&self.shared.private_prefix()) => {
                 return self.subscribe_private(feed).await;
@@ -173,7 +184,7 @@ impl Reader {
             other => return Err(format!("this client has no subject for {other:?}")),
         };
         let trouble = |error: async_nats::SubscribeError| error.to_string();
-        if let Feed::Calls(_) = feed {
+        if let Feed::Calls { .. } = feed {
             let queue = proto::CALLS_QUEUE.to_owned();
             let subscriber = self
                 .shared
@@ -227,7 +238,7 @@ impl Reader {
     }
 
     async fn give_up(&mut self, feed: &Feed) {
-        if let Feed::Calls(_) = feed {
+        if let Feed::Calls { .. } = feed {
             // While there is a stream of calls, those that are on their way have somebody to take them.
             let at_once = !self.shared.router.wants(feed);
             self.groups.leave(feed, at_once).await;
@@ -282,8 +293,9 @@ impl Reader {
     fn take_event(&mut self, carries: &Carries, message: &Message) {
         // A call is announced in its queue group before its next event is published: whatever is
         // there now comes first, so that no event of a call overtakes the call.
+        // Unconstrained, since a spent budget would say that there is none.
         while let Some((feed, call)) =
-            poll_fn(|context| self.groups.poll_next(context)).now_or_never()
+            unconstrained(poll_fn(|context| self.groups.poll_next(context))).now_or_never()
         {
             self.take_call(&feed, call);
         }
@@ -344,13 +356,21 @@ fn targets<'f>(feeds: impl Iterator<Item = &'f Feed>) -> Vec<Metadata> {
     let mut targets = Vec::new();
     for feed in feeds {
         let target = match feed {
-            Feed::Application(application) | Feed::Calls(application) => Metadata {
+            Feed::Application(application)
+            | Feed::Calls {
+                application,
+                asterisk_id: None,
+            } => Metadata {
                 application: Some(Arc::clone(application)),
                 ..Metadata::default()
             },
             Feed::Node {
                 application,
                 asterisk_id,
+            }
+            | Feed::Calls {
+                application,
+                asterisk_id: Some(asterisk_id),
             } => Metadata {
                 application: Some(Arc::clone(application)),
                 asterisk_id: Some(Arc::clone(asterisk_id)),
@@ -368,7 +388,7 @@ fn targets<'f>(feeds: impl Iterator<Item = &'f Feed>) -> Vec<Metadata> {
 /// A round trip to the servers that publish: what was subscribed to before it is in force there after
 /// it, on one nats-server and across a cluster of them.
 pub(crate) async fn barrier(shared: &Shared, target: &Metadata) {
-    let expected = shared.expected(target).len();
+    let mut waiting: BTreeSet<Member> = shared.expected(target).into_iter().collect();
     let Ok(Some(request)) = proto::encode_barrier(target, &shared.subjects) else {
         return;
     };
@@ -379,27 +399,35 @@ pub(crate) async fn barrier(shared: &Shared, target: &Metadata) {
         shared
             .nats
             .publish_with_reply(request.subject, replies.subject(), request.payload);
-    if publish.await.is_err() {
+    let deadline = Instant::now() + BARRIER;
+    if !matches!(timeout_at(deadline, publish).await, Ok(Ok(()))) {
         return;
     }
-    let deadline = Instant::now() + BARRIER;
-    let mut answers = 0;
+    let mut anonymous = 0;
     loop {
         match timeout_at(deadline, replies.next()).await {
             // Nobody is there to publish; the status came by way of our own server.
             Ok(Some(Reply::NobodyThere) | None) => return,
-            Ok(Some(Reply::Answer(_))) => {
-                answers += 1;
-                if answers >= expected {
+            Ok(Some(Reply::Answer(message))) => {
+                match member_of(&proto::answer_source(&message.payload)) {
+                    Some(member) => _ = waiting.remove(&member),
+                    None => anonymous += 1,
+                }
+                if anonymous >= waiting.len() {
                     return;
                 }
             }
             Err(_) => {
+                // Who is silent is not waited for again until it announces itself.
+                let missing = waiting.len() - anonymous;
                 tracing::warn!(
-                    answers,
-                    expected,
+                    missing,
                     "not every proxy has confirmed a subscription in time"
                 );
+                let mut members = shared.members();
+                for member in waiting.iter().filter(|_| anonymous == 0) {
+                    members.suspect(member);
+                }
                 return;
             }
         }

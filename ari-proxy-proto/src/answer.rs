@@ -33,6 +33,18 @@ struct Envelope<'a> {
     file: Option<Value>,
 }
 
+/// Who gave an answer, as far as it says so: those of Go do not.
+pub fn answer_source(message: &[u8]) -> Metadata {
+    #[derive(Deserialize)]
+    struct Said {
+        source: Option<Value>,
+    }
+
+    let said = serde_json::from_slice::<Said>(message).ok();
+    let source = said.and_then(|said| Key::from_value(said.source.as_ref()).ok());
+    source.map(|source| source.metadata()).unwrap_or_default()
+}
+
 impl Kind {
     /// Reads the answer to a request of this kind.
     ///

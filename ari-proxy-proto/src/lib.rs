@@ -17,6 +17,7 @@ mod table;
 
 pub use self::{
     announcement::{Announcement, InvalidAnnouncement, PING},
+    answer::answer_source,
     client::{
         DIALOG_RELEASE, EXTENSION, Encoded, Unencodable, encode, encode_as, encode_barrier,
         encode_extension, encode_release, encode_subscribe,

@@ -13,9 +13,13 @@ use crate::server::Shared;
 /// Events that NATS has not taken yet.
 const WAITING_EVENTS: usize = 65_536;
 
-/// Subscribes to everything that the Asterisk tells, and publishes it.
-pub(crate) async fn start(shared: &Arc<Shared>, ari: &Ari) -> Result<()> {
-    let events = ari.events_with_room(WAITING_EVENTS).await?;
+/// Subscribes to everything that the Asterisk tells.
+pub(crate) async fn listen(ari: &Ari) -> Result<Events> {
+    ari.events_with_room(WAITING_EVENTS).await
+}
+
+/// Publishes these events.
+pub(crate) fn start(shared: &Arc<Shared>, events: Events) -> Result<()> {
     let subject = shared
         .subjects
         .events(&shared.application, &shared.node)?

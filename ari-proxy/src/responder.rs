@@ -175,9 +175,11 @@ async fn carry_out(shared: &Shared, incoming: &Incoming) -> Vec<Result<Response>
                 if let Some(dialog) = incoming.dialog()
                     && creates_nothing(&answer)
                 {
+                    // What is not found does not end, either.
+                    let not_found = answer.as_ref().is_ok_and(|answer| answer.status == 404);
                     let mut dialogs = shared.dialogs();
                     for &(kind, id) in &bound {
-                        if request.creates(kind, id) {
+                        if not_found || request.creates(kind, id) {
                             dialogs.unbind(&dialog, kind, id);
                         }
                     }

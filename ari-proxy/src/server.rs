@@ -136,13 +136,15 @@ impl Server {
             asterisk_id: Some(Arc::clone(&node)),
             dialog: None,
         };
+        let ari = Ari::new(Arc::clone(&client));
+        // Before anything that takes time: calls come from now on.
+        let of_asterisk = publisher::listen(&ari).await?;
         let Link {
             client: connection,
             events,
         } = nats
             .connect(&format!("ari-proxy {application}@{node}"))
             .await?;
-        let ari = Ari::new(Arc::clone(&client));
         let shared = Arc::new(Shared {
             client,
             nats: connection,
@@ -163,7 +165,7 @@ impl Server {
         // From here on, dropping this future ends what was started.
         let server = Self { shared, ari };
         let shared = &server.shared;
-        publisher::start(shared, &server.ari).await?;
+        publisher::start(shared, of_asterisk)?;
         responder::start(shared).await?;
         discovery::start(shared, events).await?;
         Ok(server)

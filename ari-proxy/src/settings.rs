@@ -23,7 +23,7 @@ const DEFAULT_HTTP_URL: &str = "http://localhost:8088/ari";
 /// It speaks the protocol of CyCoreSystems/ari-proxy v5, and understands the environment variables of
 /// that program. Settings come from the file given by --config, from the environment, and from flags;
 /// the later wins.
-#[derive(Debug, Parser)]
+#[derive(Parser)]
 #[command(name = "ari-proxy", version)]
 pub struct Flags {
     /// TOML file with settings; its keys are shown in the README
@@ -291,6 +291,13 @@ impl Settings {
             log_json: flags.log_json,
             verbose: flags.verbose,
         })
+    }
+}
+
+impl fmt::Debug for Flags {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // There may be passwords in the URLs.
+        f.debug_struct("Flags").finish_non_exhaustive()
     }
 }
 

@@ -31,7 +31,22 @@ pub enum Feed {
     /// The events of a dialog, from every Asterisk.
     Dialog(Arc<str>),
     /// The new calls of an application, each of which goes to one worker.
-    Calls(Arc<str>),
+    Calls {
+        /// Application.
+        application: Arc<str>,
+        /// The Asterisk from which they come; `None`: from every one.
+        asterisk_id: Option<Arc<str>>,
+    },
+}
+
+impl Feed {
+    /// The new calls of an application, from every Asterisk.
+    pub fn calls(application: impl Into<Arc<str>>) -> Self {
+        Self::Calls {
+            application: application.into(),
+            asterisk_id: None,
+        }
+    }
 }
 
 /// A feed that somebody wants now, or that nobody wants any more.

@@ -426,13 +426,13 @@ impl Index {
         let feed_no = self.feeds.number(feed);
         match feed {
             Feed::All => self.early.follow(event),
-            Feed::Calls(_) if feed_no.is_none() => self.keep_early(event),
+            Feed::Calls { .. } if feed_no.is_none() => self.keep_early(event),
             _ => {}
         }
         let Some(feed_no) = feed_no else { return };
         self.sequence += 1;
         let sequence = self.sequence;
-        if matches!(feed, Feed::Calls(_)) {
+        if matches!(feed, Feed::Calls { .. }) {
             self.claim(feed_no, event, wakers);
             return;
         }
@@ -460,6 +460,16 @@ impl Index {
         self.broad
             .range(whole_feed)
             .for_each(|(_, number)| push(number));
+    }
+
+    /// Each sink that events of an Asterisk may come to.
+    pub(crate) fn for_each_sink_of(&self, asterisk_id: &str, mut act: impl FnMut(&Sink)) {
+        for slot in self.slots.iter().flatten() {
+            let of = slot.interest.asterisk_id.as_deref();
+            if of.is_none_or(|of| of == asterisk_id) {
+                act(&slot.sink);
+            }
+        }
     }
 
     pub(crate) fn for_each_sink(&self, feed: Option<&Feed>, mut act: impl FnMut(&Sink)) {

@@ -124,6 +124,16 @@ impl Router {
         self.tell(None, gap, Sink::gap);
     }
 
+    /// Tells every subscription that events of an Asterisk may come to that they are missing.
+    pub fn gap_from(&self, asterisk_id: &str, gap: Gap) {
+        meter::gaps(gap.cause).increment(1);
+        let mut wakers = Wakers::new();
+        let doubt = !self.compares_after(gap.cause);
+        self.lock()
+            .for_each_sink_of(asterisk_id, |sink| wakers.extend(sink.gap(gap, doubt)));
+        self.after(false, wakers);
+    }
+
     /// Tells every subscription, and those that are made until [`resynced`](Self::resynced), that the
     /// connection is lost and events are missing.
     pub fn lost(&self, gap: Gap) {
@@ -309,6 +319,15 @@ impl Router {
             },
             wait,
         })
+    }
+
+    /// The feed of the new calls of an application. Where they come by a feed of their own, whoever takes those of
+    /// one Asterisk must not be given others, which nobody else would get.
+    pub(crate) fn calls_feed(&self, application: Arc<str>, asterisk_id: Option<Arc<str>>) -> Feed {
+        Feed::Calls {
+            application,
+            asterisk_id: asterisk_id.filter(|_| !self.shared.local),
+        }
     }
 
     /// Whether two subscriptions hang on the same feed.

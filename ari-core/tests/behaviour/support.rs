@@ -284,7 +284,7 @@ impl Remote {
     }
 
     pub(crate) fn calls() -> Feed {
-        Feed::Calls("demo".into())
+        Feed::calls("demo")
     }
 
     /// The feeds that are wanted, or no longer wanted, since the last look.

@@ -5,7 +5,7 @@ use ari_tests::{
     cluster::{APPLICATION, Cluster},
     until_true, within,
 };
-use futures::StreamExt;
+use futures::{StreamExt, stream::select};
 use serde_json::json;
 
 const EVENTS: usize = 10;
@@ -125,5 +125,28 @@ async fn a_dialog_that_begins_again_keeps_its_bindings() {
         assert_eq!(server.bindings(), 1, "{n}");
         drop(again);
         until_true("the binding to be gone", || server.bindings() == 0).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_takes_the_calls_of_one_asterisk_takes_no_others() {
+    let cluster = Cluster::start(2).await;
+    let (one, all) = (cluster.client().await, cluster.client().await);
+    let narrow = one.for_node(&*cluster.nodes[0].id).unwrap();
+    let mut of_one = narrow.calls().await.unwrap();
+    let mut of_all = all.calls().await.unwrap();
+    let mut placed = Vec::new();
+    for _ in 0..20 {
+        placed.push(cluster.nodes[1].call_in(APPLICATION, "waits").await);
+    }
+    for id in placed {
+        let call = within("a call", of_all.next()).await.unwrap();
+        assert_eq!(call.channel().id(), id);
+    }
+    // Those of its own Asterisk go to both, each to one of them.
+    for _ in 0..20 {
+        let id = cluster.nodes[0].call_in(APPLICATION, "waits").await;
+        let call = within("a call", select(&mut of_one, &mut of_all).next()).await;
+        assert_eq!(call.unwrap().channel().id(), id);
     }
 }

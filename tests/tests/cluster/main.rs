@@ -12,6 +12,7 @@ mod connect;
 mod feeds;
 mod gather;
 mod go_peer;
+mod losses;
 mod members;
 mod numbers;
 mod outages;

@@ -74,7 +74,12 @@ impl Index {
         if self.is_own(id, event) {
             return None;
         }
-        let number = self.next_taker(feed, event)?;
+        let Some(number) = self.next_taker(feed, event) else {
+            if !self.local {
+                warn_of_untaken(event);
+            }
+            return None;
+        };
         let Some(Slot {
             scope,
             sink: Sink::Calls(calls),
@@ -205,7 +210,7 @@ impl Index {
 
     /// Hands the calls that are kept of a feed to its first stream, with the events that came since.
     pub(super) fn hand_over_early(&mut self, name: &Feed, feed: FeedNo, wakers: &mut Wakers) {
-        let Feed::Calls(application) = name else {
+        let Feed::Calls { application, .. } = name else {
             return;
         };
         for call in self.early.serve(application) {
@@ -241,7 +246,9 @@ impl Index {
     /// The feed that carries the events of calls of this feed.
     fn events_feed(&self, calls: &Feed) -> Feed {
         match calls {
-            Feed::Calls(application) if !self.local => Feed::Application(Arc::clone(application)),
+            Feed::Calls { application, .. } if !self.local => {
+                Feed::Application(Arc::clone(application))
+            }
             _ => Feed::All,
         }
     }
