@@ -169,20 +169,31 @@ handle! {
 
 /// Sends a request that creates something and makes the handle of it.
 ///
-/// Where nobody listens at the place that was chosen for it, nothing was sent, and another is chosen.
+/// Where nobody listens at the place that was chosen for it, or that place cannot send it on, nothing was sent, and
+/// another is chosen.
 async fn create<H: Handle>(call: Call) -> Result<H> {
     let chosen = call.request.target.asterisk_id.is_some();
-    for _ in 1..PLACES {
+    let mut failed: Option<(Option<Arc<str>>, Error)> = None;
+    let mut left = PLACES;
+    loop {
+        left -= 1;
         let mut attempt = call.clone();
         let ending = attempt.prepare_creation(H::KIND).await?;
+        let place = attempt.request.target.asterisk_id.clone();
+        if let Some((before, error)) = failed.take()
+            && before == place
+        {
+            return Err(error);
+        }
         match finish_creation(attempt, ending).await {
-            Err(Error::NobodyThere { .. }) if !chosen => {}
+            Err(error @ (Error::NobodyThere { .. } | Error::NotSent { .. }))
+                if !chosen && left > 0 =>
+            {
+                failed = Some((place, error));
+            }
             outcome => return outcome,
         }
     }
-    let mut attempt = call;
-    let ending = attempt.prepare_creation(H::KIND).await?;
-    finish_creation(attempt, ending).await
 }
 
 /// Sends a creation that was made ready.

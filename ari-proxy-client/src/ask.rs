@@ -160,7 +160,15 @@ impl<'s> Ask<'s> {
     pub(crate) async fn one(mut self) -> Result<Response> {
         loop {
             return match self.next(self.deadline).await? {
-                Next::Answer(_, answer) => answer,
+                Next::Answer(_, answer) => {
+                    // Its Asterisk is away.
+                    if let (Err(Error::NotSent { .. }), Some(member)) =
+                        (&answer, member_of(&self.request.target))
+                    {
+                        self.shared.members().suspect(&member);
+                    }
+                    answer
+                }
                 // Who leaves still answers what has come to it.
                 Next::Departure => continue,
                 Next::NobodyThere => {

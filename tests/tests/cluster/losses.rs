@@ -54,6 +54,7 @@ async fn who_is_not_expected_answers_for_nobody_else() {
         .await
         .unwrap();
     let _server = serve(Arc::clone(&client), cluster.nats.url(), Options::default()).await;
+    let known = cluster.client().await;
     let mut ids = Vec::new();
     for node in &cluster.nodes {
         ids.push(node.call_in(APPLICATION, "waits").await);
@@ -73,5 +74,9 @@ async fn who_is_not_expected_answers_for_nobody_else() {
             let fresh = cluster.client().await;
             fresh.channels().handle(id.as_str()).ring().await.unwrap();
         }
+    }
+    // What is created goes to those whose Asterisk is there, whoever else was announced before.
+    for _ in 0..10 {
+        known.bridges().create().await.unwrap();
     }
 }
