@@ -79,7 +79,8 @@ impl Ari {
     /// What it creates, a channel that it answers, and what it brings into a bridge is bound to the
     /// dialog ([`Request::bound`] has the rule); the events of what is bound are the dialog's.
     ///
-    /// Other programs that use the same name share the dialog.
+    /// Other programs that use the same name share the dialog. In a cluster, the end of the last scope in one of them
+    /// releases what all have bound: give a dialog one program that outlives the others, or names of its own.
     ///
     /// # Errors
     /// The name cannot become part of a NATS subject; see [`subject::validate`].
