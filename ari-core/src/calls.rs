@@ -30,9 +30,11 @@ const WAITING_CALLS: usize = 1_024;
 ///
 /// Each call reaches exactly one worker of the cluster. A channel that this client created, and holds
 /// the handle of, is no new call, nor is a call that comes back to the application while its handle is held; one that
-/// is moved to another application is a new call of that one. Connected to one Asterisk, the first stream of an application also has the
-/// calls that came between the connection and itself, unless something else listened to them; where more than 8,192
-/// events came about these calls, the oldest of them are given up, which the log says once.
+/// is moved to another application is a new call of that one.
+///
+/// Connected to one Asterisk, the first stream of an application also has the calls that came between the connection
+/// and itself, unless something else listened to them; where more than 8,192 events came about these calls, the oldest
+/// of them are given up, which the log says once.
 ///
 /// What was not read when it is dropped goes to another stream of this client; where there is none, those callers have
 /// nobody, which the log says. [`stop`](Self::stop) comes before the drop.

@@ -14,8 +14,8 @@ use crate::{
     router::{Feed, Router},
 };
 
-/// Channels that left their application and keep their bindings, should they come back: no event tells that they
-/// are gone.
+/// So many channels leave their application after one that did before it loses its bindings, should it come back: no
+/// event tells that it is gone.
 const MOST_LEFT: usize = 1_024;
 
 /// Which entities are bound to which dialogs.
@@ -24,10 +24,20 @@ const MOST_LEFT: usize = 1_024;
 /// entity, or when the dialog is released. Of the channels that left their application, the last 1,024 keep theirs.
 #[derive(Debug, Default)]
 pub struct Dialogs {
-    entities: HashMap<(EntityKind, Arc<str>), BTreeSet<Arc<str>>>,
+    entities: HashMap<(EntityKind, Arc<str>), Ties>,
     rows: BTreeSet<(Arc<str>, EntityKind, Arc<str>)>,
-    /// Channels that are bound and left their application, the last one at the end.
+    /// Channels that were bound when they left their application, the last one at the end.
     left: VecDeque<Arc<str>>,
+    /// How many have left so.
+    departures: u64,
+}
+
+/// What an entity is bound to.
+#[derive(Debug, Default)]
+struct Ties {
+    dialogs: BTreeSet<Arc<str>>,
+    /// Which departure it was, where it is a channel that has left its application.
+    left: Option<u64>,
 }
 
 impl Dialogs {
@@ -40,6 +50,7 @@ impl Dialogs {
         self.entities
             .entry((kind, Arc::clone(&id)))
             .or_default()
+            .dialogs
             .insert(Arc::clone(&dialog));
         self.rows.insert((dialog, kind, id))
     }
@@ -47,11 +58,10 @@ impl Dialogs {
     /// Takes the binding of an entity to a dialog back.
     pub fn unbind(&mut self, dialog: &str, kind: EntityKind, id: &str) {
         let key = (kind, Arc::from(id));
-        if let Some(dialogs) = self.entities.get_mut(&key) {
-            dialogs.remove(dialog);
-            if dialogs.is_empty() {
+        if let Some(ties) = self.entities.get_mut(&key) {
+            ties.dialogs.remove(dialog);
+            if ties.dialogs.is_empty() {
                 self.entities.remove(&key);
-                self.left.retain(|left| *left != key.1);
             }
         }
         self.rows.remove(&(Arc::from(dialog), kind, key.1));
@@ -60,11 +70,8 @@ impl Dialogs {
     /// Drops the bindings of an entity that is gone.
     pub fn forget(&mut self, kind: EntityKind, id: &str) {
         let id: Arc<str> = id.into();
-        let dialogs = self.entities.remove(&(kind, Arc::clone(&id)));
-        if dialogs.is_some() && kind == EntityKind::Channel {
-            self.left.retain(|left| *left != id);
-        }
-        for dialog in dialogs.into_iter().flatten() {
+        let ties = self.entities.remove(&(kind, Arc::clone(&id)));
+        for dialog in ties.into_iter().flat_map(|ties| ties.dialogs) {
             self.rows.remove(&(dialog, kind, Arc::clone(&id)));
         }
     }
@@ -78,7 +85,7 @@ impl Dialogs {
             .concerns()
             .filter(|concern| concern.role != Role::Target)
             .filter_map(|concern| self.entities.get(&(concern.kind, Arc::from(concern.id))))
-            .flatten()
+            .flat_map(|ties| &ties.dialogs)
             .map(Arc::clone)
             .collect()
     }
@@ -101,18 +108,30 @@ impl Dialogs {
             .filter(|concern| concern.kind == EntityKind::Channel && concern.role == Role::Subject)
         {
             let id: Arc<str> = channel.id.into();
-            if !self.entities.contains_key(&(channel.kind, Arc::clone(&id))) {
-                continue;
-            }
-            self.left.retain(|left| *left != id);
-            if leaves {
-                self.left.push_back(id);
+            if let Some(ties) = self.entities.get_mut(&(channel.kind, Arc::clone(&id))) {
+                ties.left = leaves.then_some(self.departures);
+                if leaves {
+                    self.departures += 1;
+                    self.left.push_back(id);
+                }
             }
         }
-        if self.left.len() > MOST_LEFT
-            && let Some(oldest) = self.left.pop_front()
-        {
-            self.forget(EntityKind::Channel, &oldest);
+        self.forget_oldest();
+    }
+
+    /// Drops the bindings of channels that left long ago and did not come back.
+    fn forget_oldest(&mut self) {
+        while self.left.len() > MOST_LEFT {
+            let first = self.departures - self.left.len() as u64;
+            let Some(oldest) = self.left.pop_front() else {
+                return;
+            };
+            let ties = self
+                .entities
+                .get(&(EntityKind::Channel, Arc::clone(&oldest)));
+            if ties.is_some_and(|ties| ties.left == Some(first)) {
+                self.forget(EntityKind::Channel, &oldest);
+            }
         }
     }
 

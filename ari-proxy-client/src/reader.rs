@@ -198,6 +198,7 @@ impl Reader {
         let subscriber = self.shared.nats.subscribe(subject).await.map_err(trouble)?;
         let token = self.read(Carries::Feed(feed.clone()), subscriber);
         self.tokens.insert(feed.clone(), token);
+        self.counters.insert(feed.clone(), Counters::default());
         Ok(())
     }
 
@@ -223,6 +224,7 @@ impl Reader {
             self.private_source = Some(self.read(Carries::PrivateDialogs, subscriber));
         }
         self.private_dialogs.insert(feed.clone());
+        self.counters.insert(feed.clone(), Counters::default());
         Ok(())
     }
 
@@ -329,9 +331,6 @@ impl Reader {
                 return;
             }
         };
-        if !self.counters.contains_key(&feed) {
-            self.counters.insert(feed.clone(), Counters::default());
-        }
         let Some(counters) = self.counters.get_mut(&feed) else {
             return;
         };

@@ -79,6 +79,16 @@ impl Interest {
     }
 }
 
+/// Which subscriptions are told of something.
+#[derive(Clone, Copy)]
+pub(crate) enum Whom<'a> {
+    All,
+    /// Those of a feed.
+    Feed(&'a Feed),
+    /// Those that events of this Asterisk may come to.
+    Asterisk(&'a str),
+}
+
 struct Slot {
     interest: Interest,
     feed: FeedNo,
@@ -462,24 +472,21 @@ impl Index {
             .for_each(|(_, number)| push(number));
     }
 
-    /// Each sink that events of an Asterisk may come to.
-    pub(crate) fn for_each_sink_of(&self, asterisk_id: &str, mut act: impl FnMut(&Sink)) {
-        for slot in self.slots.iter().flatten() {
-            let of = slot.interest.asterisk_id.as_deref();
-            if of.is_none_or(|of| of == asterisk_id) {
-                act(&slot.sink);
-            }
-        }
-    }
-
-    pub(crate) fn for_each_sink(&self, feed: Option<&Feed>, mut act: impl FnMut(&Sink)) {
-        let number = match feed.map(|feed| self.feeds.number(feed)) {
-            Some(None) => return,
-            Some(number) => number,
-            None => None,
+    pub(crate) fn for_each_sink(&self, whom: Whom<'_>, mut act: impl FnMut(&Sink)) {
+        let feed = match whom {
+            Whom::Feed(feed) => self.feeds.number(feed),
+            _ => None,
         };
         for slot in self.slots.iter().flatten() {
-            if number.is_none_or(|number| slot.feed == number) {
+            let is_meant = match whom {
+                Whom::All => true,
+                Whom::Feed(_) => feed == Some(slot.feed),
+                Whom::Asterisk(id) => {
+                    let of = slot.interest.asterisk_id.as_deref();
+                    of.is_none_or(|of| of == id)
+                }
+            };
+            if is_meant {
                 act(&slot.sink);
             }
         }

@@ -25,7 +25,7 @@ pub use self::{
     queue::{End, Gap, GapCause},
 };
 pub(crate) use self::{
-    index::{Interest, ScopeId},
+    index::{Interest, ScopeId, Whom},
     queue::{Doubt, Item, Queue, Taken},
     sink::{CallQueue, Claimed, Sink},
 };
@@ -116,38 +116,33 @@ impl Router {
 
     /// Tells every subscription of a feed that events are missing.
     pub fn gap(&self, feed: &Feed, gap: Gap) {
-        self.tell(Some(feed), gap, Sink::gap);
+        self.tell(Whom::Feed(feed), gap, Sink::gap);
     }
 
     /// Tells every subscription that events are missing.
     pub fn gap_everywhere(&self, gap: Gap) {
-        self.tell(None, gap, Sink::gap);
+        self.tell(Whom::All, gap, Sink::gap);
     }
 
     /// Tells every subscription that events of an Asterisk may come to that they are missing.
     pub fn gap_from(&self, asterisk_id: &str, gap: Gap) {
-        meter::gaps(gap.cause).increment(1);
-        let mut wakers = Wakers::new();
-        let doubt = !self.compares_after(gap.cause);
-        self.lock()
-            .for_each_sink_of(asterisk_id, |sink| wakers.extend(sink.gap(gap, doubt)));
-        self.after(false, wakers);
+        self.tell(Whom::Asterisk(asterisk_id), gap, Sink::gap);
     }
 
     /// Tells every subscription, and those that are made until [`resynced`](Self::resynced), that the
     /// connection is lost and events are missing.
     pub fn lost(&self, gap: Gap) {
         self.lock().outage = Some(gap);
-        self.tell(None, gap, Sink::lost);
+        self.tell(Whom::All, gap, Sink::lost);
     }
 
-    /// Counts a gap, and tells the subscriptions of a feed, or all, in one of the ways that a [`Sink`] has.
-    fn tell(&self, feed: Option<&Feed>, gap: Gap, way: fn(&Sink, Gap, bool) -> Option<Waker>) {
+    /// Counts a gap, and tells subscriptions in one of the ways that a [`Sink`] has.
+    fn tell(&self, whom: Whom<'_>, gap: Gap, way: fn(&Sink, Gap, bool) -> Option<Waker>) {
         meter::gaps(gap.cause).increment(1);
         let mut wakers = Wakers::new();
         let doubt = !self.compares_after(gap.cause);
         self.lock()
-            .for_each_sink(feed, |sink| wakers.extend(way(sink, gap, doubt)));
+            .for_each_sink(whom, |sink| wakers.extend(way(sink, gap, doubt)));
         self.after(false, wakers);
     }
 
@@ -157,7 +152,7 @@ impl Router {
         let doubt = !self.compares();
         let mut index = self.lock();
         index.outage = None;
-        index.for_each_sink(None, |sink| wakers.extend(sink.resynced(doubt)));
+        index.for_each_sink(Whom::All, |sink| wakers.extend(sink.resynced(doubt)));
         if self.compares() {
             index.ask_for_missed(&mut wakers);
         }

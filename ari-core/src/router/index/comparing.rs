@@ -152,9 +152,7 @@ impl Index {
                 _ if !certain && of.is_some() => None,
                 Sink::Latch(_) => sink.doubt(Doubt::Gone),
                 _ if certain => sink.end(end),
-                _ if slot.interest.is_mortal() && !slot.interest.pending => {
-                    sink.doubt(Doubt::Unheard)
-                }
+                _ if slot.interest.is_mortal() => sink.doubt(Doubt::Unheard),
                 _ => None,
             });
         }
