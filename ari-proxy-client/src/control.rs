@@ -103,10 +103,10 @@ fn take_announcement(shared: &Shared, message: &[u8]) {
         .members()
         .announced(member, instance, extended, Instant::now());
     if matches!(news, News::Back | News::Twin) {
-        // No event may follow by whose number the loss is found: the channel of a dialog may have ended, and the
-        // proxy has forgotten what was bound to it.
+        // The proxy has forgotten what was bound to dialogs: no event may follow by whose number the loss is found, as
+        // it is in the events of the application.
         let lost = Gap::new(None, GapCause::Upstream);
-        shared.router.gap_from(&announcement.node, lost);
+        shared.router.gap_in_dialogs(&announcement.node, lost);
     }
     match news {
         News::Known => {}

@@ -85,8 +85,8 @@ pub(crate) enum Whom<'a> {
     All,
     /// Those of a feed.
     Feed(&'a Feed),
-    /// Those that events of this Asterisk may come to.
-    Asterisk(&'a str),
+    /// Those of dialogs that events of this Asterisk may come to.
+    DialogsOn(&'a str),
 }
 
 struct Slot {
@@ -481,9 +481,9 @@ impl Index {
             let is_meant = match whom {
                 Whom::All => true,
                 Whom::Feed(_) => feed == Some(slot.feed),
-                Whom::Asterisk(id) => {
+                Whom::DialogsOn(id) => {
                     let of = slot.interest.asterisk_id.as_deref();
-                    of.is_none_or(|of| of == id)
+                    matches!(slot.interest.feed, Feed::Dialog(_)) && of.is_none_or(|of| of == id)
                 }
             };
             if is_meant {

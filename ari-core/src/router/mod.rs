@@ -124,9 +124,9 @@ impl Router {
         self.tell(Whom::All, gap, Sink::gap);
     }
 
-    /// Tells every subscription that events of an Asterisk may come to that they are missing.
-    pub fn gap_from(&self, asterisk_id: &str, gap: Gap) {
-        self.tell(Whom::Asterisk(asterisk_id), gap, Sink::gap);
+    /// Tells every subscription of a dialog that events of an Asterisk may come to that they are missing.
+    pub fn gap_in_dialogs(&self, asterisk_id: &str, gap: Gap) {
+        self.tell(Whom::DialogsOn(asterisk_id), gap, Sink::gap);
     }
 
     /// Tells every subscription, and those that are made until [`resynced`](Self::resynced), that the

@@ -2,34 +2,14 @@
 
 use std::{collections::BTreeSet, task::Poll, time::Duration};
 
-use ari_core::{AriClient, Calls, End, Error, IncomingCall, events::StasisStart, router::Feed};
+use ari_core::{AriClient, Calls, Error, router::Feed};
 use futures::StreamExt;
 use serde_json::json;
 
 use crate::support::{
-    GET_CHANNEL, NODE, NOTHING, OTHER_NODE, Remote, Task, dtmf, fake, from_node, held, now,
-    on_channel, read, ready,
+    GET_CHANNEL, NODE, NOTHING, OTHER_NODE, Remote, Task, dtmf, ended, fake, from_node, held, ids,
+    now, on_channel, read, ready, taken,
 };
-
-/// The calls that are there by now.
-fn taken(calls: &mut Calls) -> Vec<IncomingCall> {
-    std::iter::from_fn(|| match ready(calls) {
-        Poll::Ready(call) => call,
-        Poll::Pending => None,
-    })
-    .collect()
-}
-
-fn ids(calls: &[IncomingCall]) -> Vec<String> {
-    calls
-        .iter()
-        .map(|call| call.channel().id().to_owned())
-        .collect()
-}
-
-fn ended(calls: &mut Calls) -> bool {
-    matches!(ready(calls), Poll::Ready(None))
-}
 
 #[test]
 fn a_call_knows_its_channel_its_place_and_its_arguments() {
@@ -460,111 +440,6 @@ fn only_the_start_of_a_call_is_a_call() {
     assert_eq!(held(&ari).0, 2);
 }
 
-/// What a program sees that has just connected, and asks for its calls a moment later.
-#[test]
-fn calls_that_came_before_the_first_stream_are_in_it_with_their_events() {
-    let fake = fake();
-    let ari = fake.ari();
-    for id in ["over", "gone", "c"] {
-        fake.emit(&on_channel("StasisStart", id)).unwrap();
-    }
-    fake.emit(&on_channel("ChannelDestroyed", "gone")).unwrap();
-    fake.emit(&on_channel("StasisEnd", "over")).unwrap();
-    fake.emit(&dtmf("c", "1")).unwrap();
-    let mut calls = now(ari.calls()).unwrap();
-    let mut early = taken(&mut calls);
-    assert_eq!(ids(&early), ["c"]);
-    assert_eq!(read(early[0].events()), ["ChannelDtmfReceived"]);
-    fake.emit(&dtmf("c", "2")).unwrap();
-    assert_eq!(read(early[0].events()), ["ChannelDtmfReceived"]);
-    fake.emit(&on_channel("StasisStart", "d")).unwrap();
-    assert_eq!(ids(&taken(&mut calls)), ["d"]);
-    // Nobody asked for the calls that come once the stream is gone.
-    drop(calls);
-    fake.emit(&on_channel("StasisStart", "e")).unwrap();
-    assert!(taken(&mut now(ari.calls()).unwrap()).is_empty());
-    drop(early);
-    assert_eq!(held(&ari), NOTHING);
-}
-
-#[test]
-fn calls_that_somebody_listened_to_are_not_kept() {
-    let fake = fake();
-    let ari = fake.ari();
-    let starts = now(ari.events_of::<StasisStart>()).unwrap();
-    fake.emit(&on_channel("StasisStart", "c")).unwrap();
-    drop(starts);
-    let staged = now(ari.channels().originate("PJSIP/alice").staged()).unwrap();
-    let own = staged.handle().id().to_owned();
-    fake.emit(&on_channel("StasisStart", &own)).unwrap();
-    assert!(taken(&mut now(ari.calls()).unwrap()).is_empty());
-}
-
-/// Whoever waits for the end of a channel that it did not create does not take its call.
-#[test]
-fn a_channel_that_somebody_waits_for_is_a_call_all_the_same() {
-    let fake = fake();
-    let ari = fake.ari();
-    let channel = ari.channels().handle("c");
-    let mut wait = Task::start(async move { channel.until_hungup().await });
-    let mut calls = now(ari.calls()).unwrap();
-    fake.emit(&on_channel("StasisStart", "c")).unwrap();
-    assert_eq!(ids(&taken(&mut calls)), ["c"]);
-    assert!(wait.waits());
-}
-
-/// A stream that cannot have heard a call has not taken it.
-#[test]
-fn calls_that_only_others_could_hear_are_kept() {
-    let fake = fake();
-    let ari = fake.ari();
-    let _other = now(ari.for_application("other").unwrap().events()).unwrap();
-    let _node = now(ari
-        .for_node("elsewhere")
-        .unwrap()
-        .events_of::<StasisStart>())
-    .unwrap();
-    let _dialog = now(ari.dialog("d").unwrap().events()).unwrap();
-    let mut start = on_channel("StasisStart", "c");
-    start["application"] = "demo".into();
-    start["asterisk_id"] = NODE.into();
-    fake.emit(&start).unwrap();
-    let mut calls = now(ari.for_application("demo").unwrap().calls()).unwrap();
-    assert_eq!(ids(&taken(&mut calls)), ["c"]);
-}
-
-/// A program that never asks for calls keeps no more than so many events.
-#[test]
-fn calls_that_nobody_asks_for_are_given_up_the_oldest_first() {
-    let fake = fake();
-    let ari = fake.ari();
-    for id in ["c", "d"] {
-        fake.emit(&on_channel("StasisStart", id)).unwrap();
-    }
-    for _ in 0..8_190 {
-        fake.emit(&dtmf("c", "1")).unwrap();
-    }
-    fake.emit(&on_channel("StasisStart", "e")).unwrap();
-    assert_eq!(ids(&taken(&mut now(ari.calls()).unwrap())), ["d", "e"]);
-}
-
-/// What an Asterisk has kept for a program comes at once, before the program can ask for its calls.
-#[test]
-fn events_about_something_else_take_no_room_from_early_calls() {
-    let fake = fake();
-    let ari = fake.ari();
-    for n in 0..100 {
-        fake.emit(&on_channel("StasisStart", &format!("c{n}")))
-            .unwrap();
-        fake.emit(&on_channel("ChannelDestroyed", &format!("old{n}")))
-            .unwrap();
-    }
-    for _ in 0..10_000 {
-        fake.emit(&dtmf("another", "1")).unwrap();
-    }
-    assert_eq!(taken(&mut now(ari.calls()).unwrap()).len(), 100);
-}
-
 /// Connected to one Asterisk nobody else can take the calls: those that go on are kept, however many.
 #[test]
 fn calls_that_are_over_make_room_in_a_queue_that_nobody_reads() {
@@ -584,23 +459,6 @@ fn calls_that_are_over_make_room_in_a_queue_that_nobody_reads() {
     let live = ids(&taken).into_iter().filter(|id| id.ends_with("00"));
     // c0 and the 49 others.
     assert_eq!(live.count() + 1, 50);
-}
-
-/// What is kept for another application is nothing new to a second stream of the one that was served.
-#[test]
-fn early_calls_of_one_application_come_once() {
-    let fake = fake();
-    let ari = fake.ari();
-    for (id, application) in [("c", "demo"), ("d", "other")] {
-        let mut start = on_channel("StasisStart", id);
-        start["application"] = application.into();
-        fake.emit(&start).unwrap();
-    }
-    let mut calls = now(ari.calls()).unwrap();
-    assert_eq!(ids(&taken(&mut calls)), ["c"]);
-    assert!(taken(&mut now(ari.calls()).unwrap()).is_empty());
-    let other = ari.for_application("other").unwrap();
-    assert_eq!(ids(&taken(&mut now(other.calls()).unwrap())), ["d"]);
 }
 
 #[test]
@@ -628,24 +486,4 @@ fn what_a_dropped_stream_did_not_read_goes_to_another() {
     assert_eq!(read(calls[0].events()), ["ChannelDestroyed", "end Ended"]);
     drop((calls, third));
     assert_eq!(held(&ari), NOTHING);
-}
-
-#[test]
-fn calls_of_an_application_that_came_back_wait_for_the_next_stream() {
-    let fake = fake();
-    let ari = fake.ari();
-    let demo = std::sync::Arc::from("demo");
-    let mut calls = now(ari.calls()).unwrap();
-    ari.client().router().retire(Some(&demo), End::Replaced);
-    assert!(closed_calls(&mut calls));
-    assert!(ari.client().router().reinstate(&demo));
-    assert!(!ari.client().router().reinstate(&demo));
-    drop(calls);
-    fake.emit(&on_channel("StasisStart", "c")).unwrap();
-    let mut calls = now(ari.calls()).unwrap();
-    assert_eq!(ids(&taken(&mut calls)), ["c"]);
-}
-
-fn closed_calls(calls: &mut Calls) -> bool {
-    matches!(ready(calls), Poll::Ready(None))
 }

@@ -9,6 +9,7 @@
 mod calls;
 mod creations;
 mod dialogs;
+mod early_calls;
 mod endings;
 mod errors;
 mod gaps;

@@ -9,8 +9,8 @@ use std::{
 };
 
 use ari_core::{
-    Ari, AriClient, ConnectionState, End, Error, Events, Gathered, Metadata, Request, Response,
-    Result, StreamItem, View,
+    Ari, AriClient, Calls, ConnectionState, End, Error, Events, Gathered, IncomingCall, Metadata,
+    Request, Response, Result, StreamItem, View,
     router::{Feed, FeedChange, FeedState, Router, RouterCounts},
     testing::Fake,
 };
@@ -361,4 +361,24 @@ impl AriClient for Remote {
     fn abandon(&self) {
         self.router.close();
     }
+}
+
+/// The calls that are there by now.
+pub(crate) fn taken(calls: &mut Calls) -> Vec<IncomingCall> {
+    std::iter::from_fn(|| match ready(calls) {
+        Poll::Ready(call) => call,
+        Poll::Pending => None,
+    })
+    .collect()
+}
+
+pub(crate) fn ids(calls: &[IncomingCall]) -> Vec<String> {
+    calls
+        .iter()
+        .map(|call| call.channel().id().to_owned())
+        .collect()
+}
+
+pub(crate) fn ended(calls: &mut Calls) -> bool {
+    matches!(ready(calls), Poll::Ready(None))
 }
