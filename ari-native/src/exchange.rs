@@ -6,7 +6,7 @@ use ari_core::{HttpRequest, Method};
 use bytes::Bytes;
 use http::{
     HeaderMap, HeaderValue, Request,
-    header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HOST, InvalidHeaderValue, USER_AGENT},
+    header::{AUTHORIZATION, CONTENT_TYPE, HOST, InvalidHeaderValue, USER_AGENT},
 };
 use http_body_util::{BodyExt, Full};
 use hyper::{
@@ -86,7 +86,6 @@ impl Http {
             (HOST, host),
             (AUTHORIZATION, authorization),
             (USER_AGENT, HeaderValue::from_static(AGENT)),
-            (ACCEPT, HeaderValue::from_static("*/*")),
         ];
         Ok(Self {
             prefix: address.path.clone(),

@@ -471,8 +471,7 @@ impl Link {
         let http = guarded.as_ref().unwrap_or(request).to_http()?;
         let limit = request.timeout.unwrap_or(self.limits.request);
         // Never with the query: there are values in it.
-        let path = http.target.split('?').next().unwrap_or_default();
-        tracing::debug!(path, "a request");
+        tracing::debug!(path = http.target.split('?').next(), "a request");
         let deadline = after(limit);
         let bound = self.events.bind(request);
         let exchange = pin!(async {
@@ -502,21 +501,21 @@ impl Link {
     /// # Errors
     /// It is for another Asterisk.
     fn source(&self, request: &Request) -> Result<Metadata> {
-        let identity = self.identity();
-        if let (Some(wanted), Some(here)) = (&request.target.asterisk_id, &identity.asterisk_id)
+        let place = self.place();
+        if let (Some(wanted), Some(here)) = (&request.target.asterisk_id, &place.asterisk_id)
             && wanted != here
         {
             let subject = format!("Asterisk {wanted}, since this client is connected to {here}");
             return Err(Error::NobodyThere { subject });
         }
-        Ok(request.target.clone().or(&self.place()))
+        Ok(request.target.clone().or(&place))
     }
 
     /// What is known of where things are that name no place: with several applications not which of them.
     pub(crate) fn place(&self) -> Metadata {
         Metadata {
             application: self.standing().only().cloned(),
-            asterisk_id: self.identity().asterisk_id,
+            asterisk_id: self.lock_identity().asterisk_id.clone(),
             dialog: None,
         }
     }

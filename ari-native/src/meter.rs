@@ -1,7 +1,7 @@
 //! What is counted and measured, by the `metrics` facade: whoever wants it installs a recorder.
 
 use std::{
-    collections::HashMap,
+    collections::BTreeMap,
     sync::{Mutex, PoisonError},
     time::Duration,
 };
@@ -86,7 +86,7 @@ impl Drop for Open {
 #[derive(Default)]
 pub(crate) struct Calls {
     /// By the address of the operation, which is static.
-    known: Mutex<HashMap<(usize, &'static str), OneKind>>,
+    known: Mutex<BTreeMap<(usize, &'static str), OneKind>>,
 }
 
 /// The metrics of the calls of an operation that end in one way.

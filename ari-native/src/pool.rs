@@ -113,7 +113,8 @@ impl Pool {
         let reused = used.is_some();
         let connection = match used {
             Some(connection) => connection,
-            None => self.connect().await?,
+            // Rare, and large: requests must not carry the room for it.
+            None => Box::pin(self.connect()).await?,
         };
         connection.beginning.forget();
         Ok(Lease {

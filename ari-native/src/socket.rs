@@ -35,6 +35,10 @@ use crate::{
 /// Longest event that is taken; a longer one costs the connection.
 const MAX_EVENT_BYTES: usize = 16 * 1024 * 1024;
 
+/// How much is read at once: some thirty events. More would only push what they are for out of the processor's cache,
+/// and all of it is filled with zeros before each reading.
+const READ_BYTES: usize = 16 * 1024;
+
 /// An open WebSocket.
 pub(crate) struct Socket {
     stream: Box<WebSocketStream<BoxIo>>,
@@ -231,6 +235,7 @@ impl Socket {
 /// What is taken of a WebSocket.
 pub(crate) fn config() -> WebSocketConfig {
     WebSocketConfig::default()
+        .read_buffer_size(READ_BYTES)
         .max_message_size(Some(MAX_EVENT_BYTES))
         .max_frame_size(Some(MAX_EVENT_BYTES))
 }
