@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use ari_core::{Ari, AriClient, ConnectionState, End, Error};
+use ari_core::{Ari, AriClient, ConnectionState, End, Error, Metadata, Request, operations::channels};
 use futures::{FutureExt, StreamExt};
 use tokio::{runtime, time::Instant};
 use tokio_tungstenite::tungstenite::{Message, protocol::frame::coding::CloseCode};
@@ -177,4 +177,43 @@ fn connecting_without_a_runtime_is_an_error() {
             .starts_with("no tokio runtime is running here"),
         "{error}"
     );
+}
+
+fn answer() -> Request {
+    Request::new(&channels::ANSWER, Metadata::default()).with("channelId", "c1")
+}
+
+/// Nothing goes out any more, so the outcome is known.
+#[tokio::test(start_paused = true)]
+async fn a_call_through_a_client_that_is_closed_was_not_sent() {
+    let mut server = Server::new();
+    let client = to(&server).build_client().await.unwrap();
+    drop(server.socket().await);
+    client.close().await.unwrap();
+    let error = client.call(answer()).await.unwrap_err();
+    assert!(server.seen().is_empty());
+    assert!(matches!(error, Error::Closed), "{error}");
+}
+
+/// Who is still waiting for a connection when the client is closed has sent nothing.
+#[tokio::test(start_paused = true)]
+async fn a_call_that_waits_for_a_connection_when_the_client_is_closed_was_not_sent() {
+    let mut server = Server::new();
+    let client = to(&server)
+        .max_connections(1)
+        .build_client()
+        .await
+        .unwrap();
+    let _socket = server.socket().await;
+    server.on("GET /channels", Reply::Silence);
+    let list = Request::new(&channels::LIST, Metadata::default());
+    let mut first = client.call(list);
+    assert!((&mut first).now_or_never().is_none());
+    server.saw(1).await;
+    let mut waits = client.call(answer());
+    assert!((&mut waits).now_or_never().is_none());
+    client.close().await.unwrap();
+    let error = waits.await.unwrap_err();
+    assert_eq!(server.seen().len(), 1);
+    assert!(matches!(error, Error::Closed), "{error}");
 }

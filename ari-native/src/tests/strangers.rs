@@ -226,3 +226,27 @@ async fn two_asterisks_of_one_id_take_turns_and_not_too_fast() {
     closed.unwrap();
     assert!(waited + holder.until_closed().await < AT_ONCE);
 }
+
+/// What Asterisk has kept for the program comes with the socket, and never again.
+#[tokio::test(start_paused = true)]
+async fn a_socket_that_comes_while_its_client_ends_is_that_of_a_new_one() {
+    let (way, mut listener) = Way::to(builder()).await;
+    let mut old = Asterisk::over(way.connect(), "demo").await;
+    old.greet().await;
+    let ari = accepted(&mut listener).await;
+    let mut new = Asterisk::over(way.connect(), "demo").await;
+    let start = json!({"args": [], "channel": {"id": "c"}});
+    new.tell("demo", "StasisStart", start).await;
+    // Both are there before the client looks.
+    new.greet().await;
+    old.tell("demo", "ApplicationUnregistered", json!({})).await;
+    old.until_closed().await;
+    assert_eq!(ari.state(), ConnectionState::Closed);
+    let taken = timeout(HANDSHAKE, listener.accept()).await;
+    let Ok(Some(Accepted::Application(ari))) = taken else {
+        panic!("the socket is dropped, and the call with it: {taken:?}");
+    };
+    let mut calls = ari.calls().await.unwrap();
+    let call = timeout(HANDSHAKE, calls.next()).await.unwrap().unwrap();
+    assert_eq!(call.channel().id(), "c");
+}
