@@ -250,3 +250,22 @@ async fn a_socket_that_comes_while_its_client_ends_is_that_of_a_new_one() {
     let call = timeout(HANDSHAKE, calls.next()).await.unwrap().unwrap();
     assert_eq!(call.channel().id(), "c");
 }
+
+/// Asterisk reads nothing while it does a request, not even that its socket is closed.
+#[tokio::test(start_paused = true)]
+async fn a_slow_request_does_not_cost_a_call_its_client() {
+    let (way, mut listener) = Way::to(builder()).await;
+    let application = "demo:PJSIP/bob-00000001";
+    let mut asterisk = Asterisk::over(way.connect(), application).await;
+    let start = json!({"args": [], "channel": {"id": "c"}});
+    asterisk.tell(application, "StasisStart", start).await;
+    asterisk.greet().await;
+    let Ok(Some(Accepted::Call(ari, call))) = timeout(HANDSHAKE, listener.accept()).await else {
+        panic!("no call");
+    };
+    // As adding a channel that plays an endless tone to a bridge.
+    let slow = call.channel().ring();
+    assert!(slow.await.unwrap_err().outcome_unknown());
+    tokio::time::sleep(Duration::from_secs(20)).await;
+    assert_eq!(ari.state(), ConnectionState::Connected);
+}
