@@ -5,7 +5,9 @@ use std::{
     time::Duration,
 };
 
-use ari_core::{Ari, AriClient, ConnectionState, End, Error, Metadata, Request, operations::channels};
+use ari_core::{
+    Ari, AriClient, ConnectionState, End, Error, Metadata, Request, operations::channels,
+};
 use futures::{
     FutureExt, StreamExt,
     future::{BoxFuture, pending},
@@ -209,11 +211,7 @@ async fn a_call_through_a_client_that_is_closed_was_not_sent() {
 #[tokio::test(start_paused = true)]
 async fn a_call_that_waits_for_a_connection_when_the_client_is_closed_was_not_sent() {
     let mut server = Server::new();
-    let client = to(&server)
-        .max_connections(1)
-        .build_client()
-        .await
-        .unwrap();
+    let client = to(&server).max_connections(1).build_client().await.unwrap();
     let _socket = server.socket().await;
     server.on("GET /channels", Reply::Silence);
     let list = Request::new(&channels::LIST, Metadata::default());

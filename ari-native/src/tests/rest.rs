@@ -587,7 +587,10 @@ async fn a_long_answer_is_one_over_the_socket_too() {
     let (ari, _server, mut far) = connected().await;
     let mut events = ari.events().await.unwrap();
     let name = "x".repeat(100);
-    let list = format!("[{}{{\"name\":\"last\"}}]", format!("{{\"name\":\"{name}\"}},").repeat(160_000));
+    let list = format!(
+        "[{}{{\"name\":\"last\"}}]",
+        format!("{{\"name\":\"{name}\"}},").repeat(160_000)
+    );
     let script = async {
         let asked = far.asked().await;
         let answer = json!({
@@ -600,7 +603,10 @@ async fn a_long_answer_is_one_over_the_socket_too() {
         let _ = far.0.send(Message::text(answer.to_string())).await;
     };
     let (listed, ()) = tokio::join!(ari.recordings().list_stored().into_future(), script);
-    assert!(next(&mut events).now_or_never().is_none(), "the socket was lost");
+    assert!(
+        next(&mut events).now_or_never().is_none(),
+        "the socket was lost"
+    );
     assert_eq!(listed.unwrap().items.len(), 160_001);
 }
 

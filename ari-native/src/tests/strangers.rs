@@ -269,3 +269,30 @@ async fn a_slow_request_does_not_cost_a_call_its_client() {
     tokio::time::sleep(Duration::from_secs(20)).await;
     assert_eq!(ari.state(), ConnectionState::Connected);
 }
+
+/// As when `ari.conf` gives the application a connection of its own.
+#[tokio::test(start_paused = true)]
+async fn an_application_that_left_its_socket_comes_back_as_a_client_of_its_own() {
+    let (way, mut listener) = Way::to(builder()).await;
+    let mut first = Asterisk::over(way.connect(), "demo").await;
+    first
+        .tell("other", "ApplicationRegistered", json!({}))
+        .await;
+    first.greet().await;
+    let ari = accepted(&mut listener).await;
+    let mut events = ari.events().await.unwrap();
+    first
+        .tell("demo", "ApplicationUnregistered", json!({}))
+        .await;
+    while super::next(&mut events).await != "ApplicationUnregistered" {}
+    assert!(super::next(&mut events).await.starts_with("Gap Replaced"));
+    let mut second = Asterisk::over(way.connect(), "demo").await;
+    second.greet().await;
+    let taken = timeout(HANDSHAKE, listener.accept()).await;
+    assert!(
+        matches!(taken, Ok(Some(Accepted::Application(_)))),
+        "it has taken the socket of another application: {taken:?}"
+    );
+    first.tell("other", "StillThere", json!({})).await;
+    assert_eq!(super::next(&mut events).await, "StillThere");
+}
