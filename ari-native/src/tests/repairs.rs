@@ -510,3 +510,29 @@ async fn a_call_that_was_kept_over_a_loss_and_is_gone_ends() {
     let told = told.expect("neither a gap nor an end is told");
     assert_eq!(told[0], "Gap Reconnected None");
 }
+
+/// A channel that is being called, or was created, is in `AppDial2` (see `captures`), and has not left anything.
+#[tokio::test(start_paused = true)]
+async fn a_channel_that_rings_during_an_outage_and_ends_during_the_next_is_lost() {
+    let (ari, mut server) = connected().await;
+    let socket = server.socket().await;
+    let ringing = r#"{"id":"mine","state":"Ringing","dialplan":{"app_name":"AppDial2"}}"#;
+    ok(&server, "POST /channels", ringing);
+    let originate = ari.channels().originate("PJSIP/alice").channel_id("mine");
+    let (_channel, mut events) = originate.staged().await.unwrap().send().await.unwrap();
+    ok(
+        &server,
+        "GET /channels",
+        r#"[{"id":"mine","state":"Ringing","dialplan":{"app_name":"AppDial2"}}]"#,
+    );
+    for _ in 0..20 {
+        ok(&server, "GET /channels/mine", ringing);
+    }
+    let socket = again(&mut server, socket).await;
+    assert_eq!(next(&mut events).await, "Gap Reconnected None");
+    assert_eq!(next(&mut events).await, "Resynced");
+    ok(&server, "GET /channels", "[]");
+    let _socket = again(&mut server, socket).await;
+    assert_eq!(next(&mut events).await, "Gap Reconnected None");
+    assert_eq!(next(&mut events).await, "end Some(Lost)");
+}
