@@ -1,6 +1,6 @@
 //! New calls that came before there was a stream of calls.
 
-use ari_core::{End, events::StasisStart};
+use ari_core::{End, Gap, GapCause, events::StasisStart};
 
 use crate::support::{
     NODE, NOTHING, Task, dtmf, ended, fake, held, ids, now, on_channel, read, taken,
@@ -142,4 +142,64 @@ fn calls_of_an_application_that_came_back_wait_for_the_next_stream() {
     fake.emit(&on_channel("StasisStart", "c")).unwrap();
     let mut calls = now(ari.calls()).unwrap();
     assert_eq!(ids(&taken(&mut calls)), ["c"]);
+}
+
+/// What happened to the caller meanwhile nobody knows: the events of the call must say so.
+#[test]
+fn a_call_that_was_kept_over_a_loss_has_its_gap() {
+    let fake = fake();
+    let ari = fake.ari();
+    let router = ari.client().router();
+    fake.emit(&on_channel("StasisStart", "c")).unwrap();
+    fake.emit(&dtmf("c", "1")).unwrap();
+    router.lost(Gap::new(None, GapCause::Reconnected));
+    router.resynced();
+    fake.emit(&dtmf("c", "2")).unwrap();
+    let mut early = taken(&mut now(ari.calls()).unwrap());
+    assert_eq!(
+        read(early[0].events())[..2],
+        ["ChannelDtmfReceived", "Gap Reconnected None"]
+    );
+}
+
+/// The same while the connection is not back yet.
+#[test]
+fn a_call_that_is_taken_during_an_outage_has_its_gap() {
+    let fake = fake();
+    let ari = fake.ari();
+    let router = ari.client().router();
+    fake.emit(&on_channel("StasisStart", "c")).unwrap();
+    router.lost(Gap::new(None, GapCause::Reconnected));
+    let mut early = taken(&mut now(ari.calls()).unwrap());
+    router.resynced();
+    assert_eq!(
+        read(early[0].events()),
+        ["Gap Reconnected None", "Resynced"]
+    );
+}
+
+/// A stream that cannot take a call must not use it up.
+#[test]
+fn calls_of_another_asterisk_than_the_first_stream_is_for_are_kept() {
+    let fake = fake();
+    let ari = fake.ari();
+    fake.emit(&on_channel("StasisStart", "c")).unwrap();
+    let _elsewhere = now(ari.for_node("elsewhere").unwrap().calls()).unwrap();
+    assert_eq!(ids(&taken(&mut now(ari.calls()).unwrap())), ["c"]);
+}
+
+/// Members of an object have no order.
+#[test]
+fn a_call_is_that_of_the_channel_and_not_of_the_one_that_it_replaces() {
+    let fake = fake();
+    let ari = fake.ari();
+    let mut calls = now(ari.calls()).unwrap();
+    let event = ari_core::Event::parse(
+        r#"{"replace_channel":{"id":"old"},"type":"StasisStart","application":"demo","args":[],"channel":{"id":"new"}}"#,
+    )
+    .unwrap();
+    ari.client()
+        .router()
+        .deliver(&ari_core::router::Feed::calls("demo"), &event);
+    assert_eq!(ids(&taken(&mut calls)), ["new"]);
 }

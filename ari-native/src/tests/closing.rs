@@ -1,9 +1,17 @@
 //! How things end, and that nothing is left.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
-use ari_core::{Ari, AriClient, ConnectionState, End, Error};
-use futures::{FutureExt, StreamExt};
+use ari_core::{
+    Ari, AriClient, ConnectionState, End, Error, Metadata, Request, operations::channels,
+};
+use futures::{
+    FutureExt, StreamExt,
+    future::{BoxFuture, pending},
+};
 use tokio::{runtime, time::Instant};
 use tokio_tungstenite::tungstenite::{Message, protocol::frame::coding::CloseCode};
 
@@ -11,6 +19,10 @@ use super::{
     connected, next,
     server::{Reply, Server},
     to, until,
+};
+use crate::{
+    address::Peer,
+    connector::{BoxIo, Connector, DialError},
 };
 
 fn tasks() -> usize {
@@ -177,4 +189,73 @@ fn connecting_without_a_runtime_is_an_error() {
             .starts_with("no tokio runtime is running here"),
         "{error}"
     );
+}
+
+fn answer() -> Request {
+    Request::new(&channels::ANSWER, Metadata::default()).with("channelId", "c1")
+}
+
+/// Nothing goes out any more, so the outcome is known.
+#[tokio::test(start_paused = true)]
+async fn a_call_through_a_client_that_is_closed_was_not_sent() {
+    let mut server = Server::new();
+    let client = to(&server).build_client().await.unwrap();
+    drop(server.socket().await);
+    client.close().await.unwrap();
+    let error = client.call(answer()).await.unwrap_err();
+    assert!(server.seen().is_empty());
+    assert!(matches!(error, Error::Closed), "{error}");
+}
+
+/// Who is still waiting for a connection when the client is closed has sent nothing.
+#[tokio::test(start_paused = true)]
+async fn a_call_that_waits_for_a_connection_when_the_client_is_closed_was_not_sent() {
+    let mut server = Server::new();
+    let client = to(&server).max_connections(1).build_client().await.unwrap();
+    let _socket = server.socket().await;
+    server.on("GET /channels", Reply::Silence);
+    let list = Request::new(&channels::LIST, Metadata::default());
+    let mut first = client.call(list);
+    assert!((&mut first).now_or_never().is_none());
+    server.saw(1).await;
+    let mut waits = client.call(answer());
+    assert!((&mut waits).now_or_never().is_none());
+    client.close().await.unwrap();
+    let error = waits.await.unwrap_err();
+    assert_eq!(server.seen().len(), 1);
+    assert!(matches!(error, Error::Closed), "{error}");
+}
+
+/// A way that leads to the server so often, and then nowhere.
+struct Vanishing(Arc<dyn Connector>, Arc<Mutex<usize>>);
+
+impl Connector for Vanishing {
+    fn connect(&self, peer: &Peer) -> BoxFuture<'static, Result<BoxIo, DialError>> {
+        let mut left = self.1.lock().unwrap();
+        if *left == 0 {
+            return pending().boxed();
+        }
+        *left -= 1;
+        self.0.connect(peer)
+    }
+}
+
+/// A request is sent once there is a connection.
+#[tokio::test(start_paused = true)]
+async fn a_call_whose_connection_is_being_made_when_the_client_is_closed_was_not_sent() {
+    let mut server = Server::new();
+    let way = Vanishing(server.connector(), Arc::new(Mutex::new(2)));
+    let builder = to(&server).connector(Arc::new(way));
+    let client = builder.build_client().await.unwrap();
+    let _socket = server.socket().await;
+    server.on("GET /channels", Reply::Silence);
+    let mut first = client.call(Request::new(&channels::LIST, Metadata::default()));
+    assert!((&mut first).now_or_never().is_none());
+    server.saw(1).await;
+    let mut dials = client.call(answer());
+    assert!((&mut dials).now_or_never().is_none());
+    client.close().await.unwrap();
+    let error = dials.await.unwrap_err();
+    assert_eq!(server.seen().len(), 1);
+    assert!(matches!(error, Error::Closed), "{error}");
 }

@@ -479,3 +479,60 @@ async fn a_wait_for_what_is_of_another_asterisk_ends_as_lost() {
     assert!(matches!(outcome, Outcome::Lost(_)), "{outcome:?}");
     assert!(server.seen().is_empty());
 }
+
+/// A program may ask for its calls late; a caller who has hung up by then must not be waited for.
+#[tokio::test(start_paused = true)]
+async fn a_call_that_was_kept_over_a_loss_and_is_gone_ends() {
+    let mut server = Server::new();
+    let quiet = to(&server).ping_interval(Duration::from_hours(24));
+    let ari = quiet.connect().await.unwrap();
+    let mut socket = server.socket().await;
+    let mut all = ari.channels().handle("other").events().await.unwrap();
+    let start = r#"{"type":"StasisStart","application":"demo","args":[],"channel":{"id":"c"}}"#;
+    send(&mut socket, start).await;
+    send(&mut socket, r#"{"type":"Seen","channel":{"id":"other"}}"#).await;
+    assert_eq!(next(&mut all).await, "Seen");
+    ok(&server, "GET /channels", r#"[{"id":"other"}]"#);
+    let _socket = again(&mut server, socket).await;
+    assert_eq!(next(&mut all).await, "Gap Reconnected None");
+    assert_eq!(next(&mut all).await, "Resynced");
+    let mut calls = ari.calls().await.unwrap();
+    let call = calls.next().now_or_never().unwrap().unwrap();
+    let (_channel, mut events) = call.into_parts();
+    let told = async {
+        let mut told = vec![next(&mut events).await];
+        while !told.last().unwrap().starts_with("end") {
+            told.push(next(&mut events).await);
+        }
+        told
+    };
+    let told = tokio::time::timeout(Duration::from_hours(1), told).await;
+    let told = told.expect("neither a gap nor an end is told");
+    assert_eq!(told[0], "Gap Reconnected None");
+}
+
+/// A channel that is being called, or was created, is in `AppDial2` (see `captures`), and has not left anything.
+#[tokio::test(start_paused = true)]
+async fn a_channel_that_rings_during_an_outage_and_ends_during_the_next_is_lost() {
+    let (ari, mut server) = connected().await;
+    let socket = server.socket().await;
+    let ringing = r#"{"id":"mine","state":"Ringing","dialplan":{"app_name":"AppDial2"}}"#;
+    ok(&server, "POST /channels", ringing);
+    let originate = ari.channels().originate("PJSIP/alice").channel_id("mine");
+    let (_channel, mut events) = originate.staged().await.unwrap().send().await.unwrap();
+    ok(
+        &server,
+        "GET /channels",
+        r#"[{"id":"mine","state":"Ringing","dialplan":{"app_name":"AppDial2"}}]"#,
+    );
+    for _ in 0..20 {
+        ok(&server, "GET /channels/mine", ringing);
+    }
+    let socket = again(&mut server, socket).await;
+    assert_eq!(next(&mut events).await, "Gap Reconnected None");
+    assert_eq!(next(&mut events).await, "Resynced");
+    ok(&server, "GET /channels", "[]");
+    let _socket = again(&mut server, socket).await;
+    assert_eq!(next(&mut events).await, "Gap Reconnected None");
+    assert_eq!(next(&mut events).await, "end Some(Lost)");
+}

@@ -580,3 +580,51 @@ async fn what_came_before_the_socket_took_no_more_is_read() {
     one.await.unwrap();
     assert!(other.await.is_err());
 }
+
+/// It is within the limit that is set for answers.
+#[tokio::test(start_paused = true)]
+async fn a_long_answer_is_one_over_the_socket_too() {
+    let (ari, _server, mut far) = connected().await;
+    let mut events = ari.events().await.unwrap();
+    let name = "x".repeat(100);
+    let list = format!(
+        "[{}{{\"name\":\"last\"}}]",
+        format!("{{\"name\":\"{name}\"}},").repeat(160_000)
+    );
+    let script = async {
+        let asked = far.asked().await;
+        let answer = json!({
+            "type": "RESTResponse",
+            "transaction_id": asked["transaction_id"],
+            "status_code": 200,
+            "message_body": list,
+        });
+        // The client may be gone before all of it is written.
+        let _ = far.0.send(Message::text(answer.to_string())).await;
+    };
+    let (listed, ()) = tokio::join!(ari.recordings().list_stored().into_future(), script);
+    assert!(
+        next(&mut events).now_or_never().is_none(),
+        "the socket was lost"
+    );
+    assert_eq!(listed.unwrap().items.len(), 160_001);
+}
+
+/// As adding a channel that plays an endless tone to a bridge, which takes Asterisk more than 30 s.
+#[tokio::test(start_paused = true)]
+async fn what_asterisk_does_for_longer_than_its_deadline_does_not_cost_the_socket() {
+    let (ari, _server, mut far) = connected().await;
+    let mut events = ari.events().await.unwrap();
+    let script = async {
+        let asked = far.asked().await;
+        // Nothing is read meanwhile, not even a ping.
+        sleep(Duration::from_secs(20)).await;
+        far.say(r#"{"type":"Done","application":"demo"}"#).await;
+        far.answer(&asked, 204, "").await;
+        far
+    };
+    let channel = ari.channels().handle("c1");
+    let (answered, _far) = tokio::join!(channel.answer().into_future(), script);
+    assert!(matches!(answered, Err(Error::TimedOut { .. })));
+    assert_eq!(next(&mut events).await, "Done");
+}

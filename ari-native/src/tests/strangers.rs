@@ -226,3 +226,73 @@ async fn two_asterisks_of_one_id_take_turns_and_not_too_fast() {
     closed.unwrap();
     assert!(waited + holder.until_closed().await < AT_ONCE);
 }
+
+/// What Asterisk has kept for the program comes with the socket, and never again.
+#[tokio::test(start_paused = true)]
+async fn a_socket_that_comes_while_its_client_ends_is_that_of_a_new_one() {
+    let (way, mut listener) = Way::to(builder()).await;
+    let mut old = Asterisk::over(way.connect(), "demo").await;
+    old.greet().await;
+    let ari = accepted(&mut listener).await;
+    let mut new = Asterisk::over(way.connect(), "demo").await;
+    let start = json!({"args": [], "channel": {"id": "c"}});
+    new.tell("demo", "StasisStart", start).await;
+    // Both are there before the client looks.
+    new.greet().await;
+    old.tell("demo", "ApplicationUnregistered", json!({})).await;
+    old.until_closed().await;
+    assert_eq!(ari.state(), ConnectionState::Closed);
+    let taken = timeout(HANDSHAKE, listener.accept()).await;
+    let Ok(Some(Accepted::Application(ari))) = taken else {
+        panic!("the socket is dropped, and the call with it: {taken:?}");
+    };
+    let mut calls = ari.calls().await.unwrap();
+    let call = timeout(HANDSHAKE, calls.next()).await.unwrap().unwrap();
+    assert_eq!(call.channel().id(), "c");
+}
+
+/// Asterisk reads nothing while it does a request, not even that its socket is closed.
+#[tokio::test(start_paused = true)]
+async fn a_slow_request_does_not_cost_a_call_its_client() {
+    let (way, mut listener) = Way::to(builder()).await;
+    let application = "demo:PJSIP/bob-00000001";
+    let mut asterisk = Asterisk::over(way.connect(), application).await;
+    let start = json!({"args": [], "channel": {"id": "c"}});
+    asterisk.tell(application, "StasisStart", start).await;
+    asterisk.greet().await;
+    let Ok(Some(Accepted::Call(ari, call))) = timeout(HANDSHAKE, listener.accept()).await else {
+        panic!("no call");
+    };
+    // As adding a channel that plays an endless tone to a bridge.
+    let slow = call.channel().ring();
+    assert!(slow.await.unwrap_err().outcome_unknown());
+    tokio::time::sleep(Duration::from_secs(20)).await;
+    assert_eq!(ari.state(), ConnectionState::Connected);
+}
+
+/// As when `ari.conf` gives the application a connection of its own.
+#[tokio::test(start_paused = true)]
+async fn an_application_that_left_its_socket_comes_back_as_a_client_of_its_own() {
+    let (way, mut listener) = Way::to(builder()).await;
+    let mut first = Asterisk::over(way.connect(), "demo").await;
+    first
+        .tell("other", "ApplicationRegistered", json!({}))
+        .await;
+    first.greet().await;
+    let ari = accepted(&mut listener).await;
+    let mut events = ari.events().await.unwrap();
+    first
+        .tell("demo", "ApplicationUnregistered", json!({}))
+        .await;
+    while super::next(&mut events).await != "ApplicationUnregistered" {}
+    assert!(super::next(&mut events).await.starts_with("Gap Replaced"));
+    let mut second = Asterisk::over(way.connect(), "demo").await;
+    second.greet().await;
+    let taken = timeout(HANDSHAKE, listener.accept()).await;
+    assert!(
+        matches!(taken, Ok(Some(Accepted::Application(_)))),
+        "it has taken the socket of another application: {taken:?}"
+    );
+    first.tell("other", "StillThere", json!({})).await;
+    assert_eq!(super::next(&mut events).await, "StillThere");
+}
