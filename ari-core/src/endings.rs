@@ -260,6 +260,8 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 pub(crate) enum Presence {
     /// Asterisk knows it.
     There,
+    /// It is a channel that is being called, of whose end an event may tell or not.
+    Called,
     /// It is a channel that is in no Stasis application, where no event may tell of its end.
     Outside,
     /// Asterisk does not know it.
@@ -285,16 +287,30 @@ struct Dialplan<'a> {
 }
 
 impl Placed<'_> {
-    /// Whether it is in no Stasis application, as far as is known.
-    pub fn is_outside(&self) -> bool {
+    /// Where it is, as far as is known.
+    pub fn place(&self) -> Place {
         let place = self.dialplan.as_ref();
-        let application = place.and_then(|place| place.app_name.as_deref());
-        application.is_some_and(|name| !matches!(name, "" | "Stasis"))
+        match place.and_then(|place| place.app_name.as_deref()) {
+            None | Some("" | "Stasis") => Place::Inside,
+            Some("AppDial2") => Place::Called,
+            Some(_) => Place::Outside,
+        }
     }
 }
 
-/// Asks until it is known whether Asterisk still knows an entity. One that is outside of the application, or for
-/// which the caller `insists`, is asked for until it is gone, since no event may tell.
+/// Where a channel is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// In a Stasis application.
+    Inside,
+    /// In none yet: it is being called, for a Stasis application or for the dialplan.
+    Called,
+    /// In none.
+    Outside,
+}
+
+/// Asks until it is known whether Asterisk still knows an entity. One that is outside of the application or being
+/// called, or for which the caller `insists`, is asked for until it is gone, since no event may tell.
 ///
 /// Gives `None` where it is there; once it is gone, and the event of its end had the time to come, whether it
 /// was outside.
@@ -364,10 +380,10 @@ async fn exists(through: &Through, entity: &Entity) -> Result<Presence> {
     Ok(match answer {
         Ok(response) if entity.kind == EntityKind::Channel => {
             let channel = serde_json::from_slice::<Placed<'_>>(&response.body);
-            if channel.is_ok_and(|channel| channel.is_outside()) {
-                Presence::Outside
-            } else {
-                Presence::There
+            match channel.map_or(Place::Inside, |channel| channel.place()) {
+                Place::Inside => Presence::There,
+                Place::Called => Presence::Called,
+                Place::Outside => Presence::Outside,
             }
         }
         Ok(_) => Presence::There,

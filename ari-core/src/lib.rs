@@ -34,7 +34,7 @@ pub use self::{
     ari::Ari,
     calls::{Calls, IncomingCall},
     client::{AriClient, ConnectionState, Gathered, Missing, interrupted, not_sent},
-    endings::{Outcome, Placed, ended_by},
+    endings::{Outcome, Place, Placed, ended_by},
     entity::{Entity, EntityKind, Metadata},
     error::{Error, Refusal, Result, Source, sample},
     event::{Concern, Event, Numbers, Role},

@@ -1,9 +1,9 @@
 //! What streams and waits wait for, compared with what there is: no I/O.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use ari_core::{
-    EntityKind, Metadata, OperationSpec, Placed, Request,
+    EntityKind, Metadata, OperationSpec, Place, Placed, Request,
     operations::{bridges, channels, playbacks, recordings},
     router::Awaited,
 };
@@ -51,8 +51,8 @@ pub(crate) struct Comparison {
     listed: HashSet<EntityKind>,
     exist: HashSet<(EntityKind, String)>,
     gone: HashSet<(EntityKind, String)>,
-    /// Channels that exist outside of every application.
-    outside: HashSet<String>,
+    /// Channels that exist and are in no application.
+    elsewhere: HashMap<String, Place>,
 }
 
 impl Comparison {
@@ -63,7 +63,7 @@ impl Comparison {
             listed: HashSet::new(),
             exist: HashSet::new(),
             gone: HashSet::new(),
-            outside: HashSet::new(),
+            elsewhere: HashMap::new(),
         }
     }
 
@@ -103,8 +103,9 @@ impl Comparison {
                     return Verdict::Unclear;
                 };
                 for item in items {
-                    if item.is_outside() {
-                        self.outside.insert(item.id.clone().into_owned());
+                    if item.place() != Place::Inside {
+                        let place = item.place();
+                        self.elsewhere.insert(item.id.clone().into_owned(), place);
                     }
                     self.exist.insert((*kind, item.id.into_owned()));
                 }
@@ -128,8 +129,11 @@ impl Comparison {
         for awaited in self.awaited {
             let one = (awaited.kind(), awaited.id().to_owned());
             if self.exist.contains(&one) {
-                if one.0 == EntityKind::Channel && self.outside.contains(&one.1) {
-                    compared.outside.push(awaited);
+                let place = self.elsewhere.get(&one.1);
+                match place.filter(|_| one.0 == EntityKind::Channel) {
+                    Some(Place::Outside) => compared.outside.push(awaited),
+                    Some(Place::Called) => compared.unknown.push(awaited),
+                    Some(Place::Inside) | None => {}
                 }
             } else if self.gone.contains(&one) || self.listed.contains(&one.0) {
                 compared.gone.push(awaited);
@@ -146,7 +150,7 @@ impl Comparison {
 pub(crate) struct Compared {
     /// They do not exist any more.
     pub(crate) gone: Vec<Awaited>,
-    /// Nobody could tell.
+    /// Nobody could tell, or they are still being called.
     pub(crate) unknown: Vec<Awaited>,
     /// They are outside of every application, where no event may tell of their end.
     pub(crate) outside: Vec<Awaited>,

@@ -91,10 +91,17 @@ fn concern(
     json: &str,
     concerns: &mut Concerns,
 ) -> Scan<()> {
-    match object_kind(member) {
-        Some(kind) => object(scanner, kind, json, concerns),
-        None => scanner.skip(),
+    let Some(kind) = object_kind(member) else {
+        return scanner.skip();
+    };
+    let before = concerns.len();
+    object(scanner, kind, json, concerns)?;
+    // Members have no order, and the channel that an event is about is the first of its concerns.
+    if member == b"channel" {
+        let its = concerns.len() - before;
+        concerns.rotate_right(its);
     }
+    Ok(())
 }
 
 /// An object that has an identity.

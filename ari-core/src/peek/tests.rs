@@ -1,4 +1,4 @@
-use std::{fmt, fs, path::Path};
+use std::{collections::VecDeque, fmt, fs, path::Path};
 
 use proptest::{prelude::*, sample::Index};
 use serde::{
@@ -316,7 +316,15 @@ fn concerns_in(event: &Tree) -> Vec<String> {
             .filter(move |_| !is_nest)
             .chain(members.filter(move |_| is_nest))
     });
-    for (name, value) in nested {
+    // The channel that an event is about comes first.
+    let mut ordered = VecDeque::new();
+    for member in nested {
+        match &**member.0 {
+            "channel" => ordered.push_front(member),
+            _ => ordered.push_back(member),
+        }
+    }
+    for (name, value) in ordered {
         let Some(kind) = header::object_kind(name.as_bytes()) else {
             continue;
         };

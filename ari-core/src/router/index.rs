@@ -287,10 +287,12 @@ impl Index {
             .filter(|(_, scope)| scope.parent.is_none())
             .map(|(id, _)| *id)
             .collect();
-        roots
+        let tokens = roots
             .into_iter()
             .flat_map(|root| self.end_scope(root, wakers).tokens)
-            .collect()
+            .collect();
+        self.forget_early();
+        tokens
     }
 
     pub(crate) fn subscribe(
@@ -306,6 +308,7 @@ impl Index {
         let feed = self.feeds.acquire(&interest.feed, self.local);
         let name = interest.feed.clone();
         let is_calls = matches!(sink, Sink::Calls(_));
+        let everywhere = interest.asterisk_id.is_none();
         let retired = self.retired(&interest);
         if let Some(end) = retired.filter(|_| !matches!(sink, Sink::Latch(_))) {
             wakers.extend(sink.end(end));
@@ -331,7 +334,10 @@ impl Index {
             // its way to those that are stopped comes here now.
             self.set_pause(&name);
             self.end_stopped(feed, wakers);
-            self.hand_over_early(&name, feed, wakers);
+            if let (Feed::Calls { application, .. }, true) = (&name, everywhere) {
+                self.early.serve(application);
+            }
+            self.hand_over_early(&name, wakers);
         }
         Some((number, self.feeds.wait(&name)))
     }
@@ -433,19 +439,15 @@ impl Index {
     }
 
     pub(crate) fn deliver(&mut self, feed: &Feed, event: &Event, wakers: &mut Wakers) {
-        let feed_no = self.feeds.number(feed);
-        match feed {
-            Feed::All => self.early.follow(event),
-            Feed::Calls { .. } if feed_no.is_none() => self.keep_early(event),
-            _ => {}
-        }
-        let Some(feed_no) = feed_no else { return };
-        self.sequence += 1;
-        let sequence = self.sequence;
         if matches!(feed, Feed::Calls { .. }) {
-            self.claim(feed_no, event, wakers);
+            self.announce(feed, event, wakers);
             return;
         }
+        let Some(feed_no) = self.feeds.number(feed) else {
+            return;
+        };
+        self.sequence += 1;
+        let sequence = self.sequence;
         let mut push = |number: &u32| {
             if let Some(Some(slot)) = self.slots.get(*number as usize)
                 && slot.interest.takes(event)

@@ -152,6 +152,11 @@ impl Queue {
         state.waker.take()
     }
 
+    /// Makes room for more events.
+    pub(crate) fn widen(&self, capacity: usize) {
+        self.lock().capacity = capacity;
+    }
+
     /// Tells of a loss; one that follows another of its cause without an event between adds to it.
     pub(crate) fn gap(&self, gap: Gap) -> Option<Waker> {
         let mut state = self.lock();

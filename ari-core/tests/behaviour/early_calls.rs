@@ -84,14 +84,33 @@ fn calls_that_only_others_could_hear_are_kept() {
 fn calls_that_nobody_asks_for_are_given_up_the_oldest_first() {
     let fake = fake();
     let ari = fake.ari();
-    for id in ["c", "d"] {
-        fake.emit(&on_channel("StasisStart", id)).unwrap();
+    for n in 0..=1_024 {
+        fake.emit(&on_channel("StasisStart", &format!("c{n}")))
+            .unwrap();
     }
-    for _ in 0..8_190 {
+    let mut calls = now(ari.calls()).unwrap();
+    let early = taken(&mut calls);
+    assert_eq!((early.len(), &*ids(&early)[0]), (1_024, "c1"));
+    drop((calls, early));
+    assert_eq!(held(&ari), NOTHING);
+}
+
+/// What is kept must not grow with what happens, and what is not kept is told.
+#[test]
+fn a_call_that_nobody_asks_for_keeps_its_first_events_and_tells_of_the_others() {
+    let fake = fake();
+    let ari = fake.ari();
+    fake.emit(&on_channel("StasisStart", "c")).unwrap();
+    for _ in 0..100 {
         fake.emit(&dtmf("c", "1")).unwrap();
     }
-    fake.emit(&on_channel("StasisStart", "e")).unwrap();
-    assert_eq!(ids(&taken(&mut now(ari.calls()).unwrap())), ["d", "e"]);
+    let mut early = taken(&mut now(ari.calls()).unwrap());
+    let seen = read(early[0].events());
+    assert_eq!((seen.len(), &*seen[64]), (65, "Gap Overflow Some(36)"));
+    for _ in 0..100 {
+        fake.emit(&dtmf("c", "1")).unwrap();
+    }
+    assert_eq!(read(early[0].events()).len(), 100);
 }
 
 /// What an Asterisk has kept for a program comes at once, before the program can ask for its calls.

@@ -2,7 +2,10 @@
 
 use std::{collections::BTreeSet, sync::Arc, task::Waker};
 
-use super::{Index, Interest, Own, Slot};
+use super::{
+    Index, Interest, Own, Slot,
+    early::{EARLY_EVENTS, NOBODY},
+};
 use crate::{
     endings::LatchState,
     entity::EntityKind,
@@ -14,12 +17,6 @@ use crate::{
 const CALL_EVENTS: usize = 1024;
 
 const STASIS_START: &str = "StasisStart";
-
-/// What sees the events of a call that was claimed.
-pub(super) struct Watch {
-    events: Arc<Queue>,
-    ending: Arc<LatchState>,
-}
 
 /// The channel that an event is about.
 fn channel_of(event: &Event) -> Option<&str> {
@@ -60,75 +57,104 @@ impl Own {
 }
 
 impl Index {
-    /// Hands a new call to the next stream of calls, with its events already flowing.
+    /// Hands a new call to the next stream of calls, with its events already flowing; where nobody has asked for calls
+    /// yet, it is kept.
     ///
     /// A channel that this client created, and holds the handle of, is not a new call; nor is a call that comes back
     /// to its application.
-    pub(super) fn claim(
-        &mut self,
-        feed: FeedNo,
-        event: &Event,
-        wakers: &mut Wakers,
-    ) -> Option<Watch> {
-        let id = channel_of(event).filter(|_| event.kind() == STASIS_START)?;
-        if self.is_own(id, event) {
-            return None;
-        }
-        let Some(number) = self.next_taker(feed, event) else {
-            if !self.local {
-                warn_of_untaken(event);
-            }
-            return None;
+    pub(super) fn announce(&mut self, feed: &Feed, start: &Event, wakers: &mut Wakers) {
+        let Some(id) = channel_of(start).filter(|_| start.kind() == STASIS_START) else {
+            return;
         };
-        let Some(Slot {
-            scope,
-            sink: Sink::Calls(calls),
-            interest,
-            ..
-        }) = self.slot(number)
-        else {
-            return None;
-        };
-        let (scope, calls, calls_feed) = (*scope, Arc::clone(calls), interest.feed.clone());
-        // Where the feed cannot be paused, a queue that nobody reads must not grow with every call there is.
-        if self.local && calls.is_full() {
-            for over in calls.take_over() {
-                self.remove(over.events_slot);
-                self.remove(over.ending_slot);
-            }
+        self.forget_over();
+        if self.is_own(id, start) {
+            return;
         }
-        let id: Arc<str> = id.into();
+        let call = self.watch(feed, start, id.into());
+        let Some(call) = self.hand_over(feed, call, wakers) else {
+            return;
+        };
+        let given_up = if self.is_heard(start) {
+            Some(call)
+        } else if self.local && self.early.keeps(start.application()) {
+            self.early.keep(feed.clone(), call)
+        } else {
+            warn_of_untaken(start);
+            Some(call)
+        };
+        if let Some(call) = given_up {
+            self.forget(&call);
+        }
+    }
+
+    /// Subscribes to what a new call needs, for nobody yet.
+    fn watch(&mut self, feed: &Feed, start: &Event, id: Arc<str>) -> Claimed {
         let interest = Interest {
             entity: Some((EntityKind::Channel, Arc::clone(&id))),
-            asterisk_id: event.asterisk_id().map(Arc::from),
-            ..Interest::new(self.events_feed(&calls_feed))
+            asterisk_id: start.asterisk_id().map(Arc::from),
+            ..Interest::new(self.events_feed(feed))
         };
-        let events = Arc::new(Queue::new(CALL_EVENTS));
+        let events = Arc::new(Queue::new(EARLY_EVENTS));
         let ending = Arc::new(LatchState::new(EntityKind::Channel, id));
-        let local = self.local;
         let mut add = |sink| {
-            let feed = self.feeds.acquire(&interest.feed, local);
+            let feed = self.feeds.acquire(&interest.feed, self.local);
             self.insert(Slot {
                 interest: interest.clone(),
                 feed,
-                scope,
+                scope: NOBODY,
                 sink,
                 missed: false,
-                own: Some(Own::Call(event.application().map(Arc::from))),
+                own: Some(Own::Call(start.application().map(Arc::from))),
             })
         };
-        let events_slot = add(Sink::CallEvents(Arc::clone(&events), event.clone()));
+        let events_slot = add(Sink::CallEvents(Arc::clone(&events), start.clone()));
         let ending_slot = add(Sink::Latch(Arc::clone(&ending)));
-        let claimed = Claimed {
-            start: event.clone(),
-            events: Arc::clone(&events),
+        Claimed {
+            start: start.clone(),
+            events,
             events_slot,
-            ending: Arc::clone(&ending),
+            ending,
             ending_slot,
+        }
+    }
+
+    /// Releases what was subscribed to for a call.
+    fn forget(&mut self, call: &Claimed) {
+        self.remove(call.events_slot);
+        self.remove(call.ending_slot);
+    }
+
+    /// Hands a call to the stream of calls whose turn it is; gives it back where there is none.
+    fn hand_over(&mut self, feed: &Feed, call: Claimed, wakers: &mut Wakers) -> Option<Claimed> {
+        let number = self.feeds.number(feed);
+        let taker = number.and_then(|number| self.next_taker(number, &call.start));
+        let taker = taker.and_then(|number| self.slot(number));
+        let Some(Slot {
+            scope,
+            sink: Sink::Calls(calls),
+            ..
+        }) = taker
+        else {
+            return Some(call);
         };
-        wakers.extend(calls.push(claimed));
-        wakers.extend(self.flow(&calls_feed, &calls));
-        Some(Watch { events, ending })
+        let (scope, calls) = (*scope, Arc::clone(calls));
+        // Where the feed cannot be paused, a queue that nobody reads must not grow with every call there is.
+        if self.local && calls.is_full() {
+            for over in calls.take_over() {
+                self.forget(&over);
+            }
+        }
+        for number in [call.events_slot, call.ending_slot] {
+            if let Some(Some(slot)) = self.slots.get_mut(number as usize) {
+                self.held.remove(&(slot.scope, number));
+                self.held.insert((scope, number));
+                slot.scope = scope;
+            }
+        }
+        call.events.widen(CALL_EVENTS);
+        wakers.extend(calls.push(call));
+        wakers.extend(self.flow(feed, &calls));
+        None
     }
 
     /// The stream of calls whose turn it is; one that is full only if all are.
@@ -158,72 +184,47 @@ impl Index {
     /// Hands calls whose stream was removed before they were read to another one, with the events that came since.
     pub(super) fn hand_on(&mut self, wakers: &mut Wakers) {
         for (feed, call) in std::mem::take(&mut self.untaken) {
-            let number = self.feeds.number(&feed);
-            let taker = number.and_then(|number| self.next_taker(number, &call.start));
-            let taker = taker.and_then(|number| self.slot(number));
-            let Some(Slot {
-                scope,
-                sink: Sink::Calls(calls),
-                ..
-            }) = taker
-            else {
+            if let Some(call) = self.hand_over(&feed, call, wakers) {
                 warn_of_untaken(&call.start);
-                self.remove(call.events_slot);
-                self.remove(call.ending_slot);
-                continue;
-            };
-            let (scope, calls) = (*scope, Arc::clone(calls));
-            for number in [call.events_slot, call.ending_slot] {
-                if let Some(Some(slot)) = self.slots.get_mut(number as usize) {
-                    self.held.remove(&(slot.scope, number));
-                    self.held.insert((scope, number));
-                    slot.scope = scope;
-                }
+                self.forget(&call);
             }
-            wakers.extend(calls.push(call));
-            wakers.extend(self.flow(&feed, &calls));
         }
     }
 
-    /// Keeps a call that came before anybody could take it, unless somebody listens to calls by events.
-    pub(super) fn keep_early(&mut self, event: &Event) {
-        let Some(id) = channel_of(event).filter(|_| event.kind() == STASIS_START) else {
-            return;
-        };
-        if !self.local {
-            warn_of_untaken(event);
-            return;
-        }
-        let everything = self.feeds.number(&Feed::All);
+    /// Whether somebody listens to new calls by events.
+    fn is_heard(&self, start: &Event) -> bool {
+        let everything = self.local.then(|| self.feeds.number(&Feed::All)).flatten();
         let listens = |rows: &BTreeSet<(FeedNo, u32)>| {
             everything.is_some_and(|feed| {
                 rows.range((feed, 0)..=(feed, u32::MAX))
                     .filter_map(|(_, number)| self.slot(*number))
-                    .any(|slot| slot.interest.takes(event))
+                    .any(|slot| slot.interest.takes(start))
             })
         };
-        let heard = listens(&self.broad) || self.kinds.get(STASIS_START).is_some_and(listens);
-        if !heard && !self.is_own(id, event) {
-            self.early.keep(id, event);
+        listens(&self.broad) || self.kinds.get(STASIS_START).is_some_and(listens)
+    }
+
+    /// Hands the calls that are kept of a feed to its first stream that takes them.
+    pub(super) fn hand_over_early(&mut self, feed: &Feed, wakers: &mut Wakers) {
+        self.forget_over();
+        for call in self.early.take(|of, _| of == feed) {
+            if let Some(call) = self.hand_over(feed, call, wakers) {
+                self.early.keep(feed.clone(), call);
+            }
         }
     }
 
-    /// Hands the calls that are kept of a feed to its first stream, with the events that came since.
-    pub(super) fn hand_over_early(&mut self, name: &Feed, feed: FeedNo, wakers: &mut Wakers) {
-        let Feed::Calls { application, .. } = name else {
-            return;
-        };
-        for call in self.early.serve(application) {
-            let mut events = call.iter();
-            let watch = events
-                .next()
-                .and_then(|start| self.claim(feed, start, wakers));
-            let Some(watch) = watch else { continue };
-            for event in events {
-                self.sequence += 1;
-                wakers.extend(watch.events.push(event, self.sequence));
-                watch.ending.see(event);
-            }
+    /// Forgets the calls that are kept and over: they are no new calls any more.
+    fn forget_over(&mut self) {
+        for over in self.early.take(|_, call| call.ending.is_over()) {
+            self.forget(&over);
+        }
+    }
+
+    /// Forgets every call that is kept.
+    pub(super) fn forget_early(&mut self) {
+        for call in self.early.take(|_, _| true) {
+            self.forget(&call);
         }
     }
 
