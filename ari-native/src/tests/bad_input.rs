@@ -110,7 +110,8 @@ async fn a_list_of_what_has_no_id_is_an_error_that_shows_it() {
             ids.collect::<Vec<_>>()
         });
         assert!(
-            ids.as_ref().map_or(true, |ids| !ids.contains(&String::new())),
+            ids.as_ref()
+                .map_or(true, |ids| !ids.contains(&String::new())),
             "{body}: {ids:?}"
         );
     }

@@ -209,7 +209,9 @@ async fn subscribed_to_everything_an_application_that_was_there_before_hears_eve
         let simulator = Simulator::builder().user("user", "secret").start();
         if was_there_before {
             let before = to(&simulator).connect().await.unwrap();
-            let subscribe = before.applications().subscribe("demo", "endpoint:PJSIP/bob");
+            let subscribe = before
+                .applications()
+                .subscribe("demo", "endpoint:PJSIP/bob");
             subscribe.await.unwrap();
             before.close().await.unwrap();
         }
