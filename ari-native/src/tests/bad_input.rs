@@ -82,6 +82,42 @@ async fn a_page_in_place_of_an_empty_answer_is_no_success() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_staged_creation_that_is_answered_with_no_channel_is_no_success() {
+    let (ari, server) = connected().await;
+    for body in [PAGE, "", "null", "{}", r#"{"id":"c1","na"#] {
+        let id = ari_core::fresh_id();
+        let originate = ari.channels().originate("PJSIP/alice").channel_id(&id);
+        server.on("POST /channels", Reply::Answer("200 OK", body));
+        let plain = originate.clone().await;
+        server.on("POST /channels", Reply::Answer("200 OK", body));
+        let staged = originate.staged().await.unwrap().send().await;
+        assert_eq!(
+            plain.as_ref().map(|_| ()).map_err(ToString::to_string),
+            staged.as_ref().map(|_| ()).map_err(ToString::to_string),
+            "{body}: a staged creation judges the answer as a plain one does"
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_list_of_what_has_no_id_is_an_error_that_shows_it() {
+    let (ari, server) = connected().await;
+    for body in ["[{}]", r#"[{"id":null}]"#, r#"[{"id":"c1"},{"id":""}]"#] {
+        server.on(LIST, Reply::Answer("200 OK", body));
+        let listed = ari.channels().list().await;
+        let ids = listed.map(|listed| {
+            let ids = listed.items.iter().map(|channel| channel.id().to_owned());
+            ids.collect::<Vec<_>>()
+        });
+        assert!(
+            ids.as_ref()
+                .map_or(true, |ids| !ids.contains(&String::new())),
+            "{body}: {ids:?}"
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn pages_and_redirects_are_refusals_that_show_what_came() {
     let (ari, server) = connected().await;
     for (status, code) in [

@@ -392,3 +392,18 @@ async fn a_message_without_end_is_cut() {
         "{said}"
     );
 }
+
+/// Asterisk takes 4,096 bytes of a request line, and reads every parameter in a body as well.
+#[tokio::test(start_paused = true)]
+async fn no_request_line_is_longer_than_asterisk_takes() {
+    let (ari, server) = connected().await;
+    server.on(
+        "GET /channels/c1/variables",
+        Reply::Answer("200 OK", r#"{"variables":{}}"#),
+    );
+    let names = (0..120).map(|number| format!("VERY_LONG_NAME_OF_A_VARIABLE_{number:03}"));
+    let names: Vec<_> = names.collect();
+    ari.channels().handle("c1").variables(names).await.unwrap();
+    let line = server.seen().remove(0).line;
+    assert!(line.len() < 4_096, "{} bytes", line.len());
+}

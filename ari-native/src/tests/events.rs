@@ -282,3 +282,14 @@ async fn a_reader_that_is_late_stops_nobody() {
     assert!(counts.1.starts_with("Gap Overflow Some("), "{counts:?}");
     assert_eq!(ari.state(), ConnectionState::Connected);
 }
+
+/// The members of an object have no order: the channel that a call replaces may be named first.
+#[tokio::test(start_paused = true)]
+async fn a_call_is_the_channel_that_entered_and_not_the_one_that_it_replaces() {
+    let (ari, mut server) = connected().await;
+    let mut socket = server.socket().await;
+    let mut calls = ari.calls().await.unwrap();
+    let start = r#"{"replace_channel":{"id":"old"},"channel":{"id":"new"},"args":[],"type":"StasisStart","application":"demo"}"#;
+    send(&mut socket, start).await;
+    assert_eq!(calls.next().await.unwrap().channel().id(), "new");
+}

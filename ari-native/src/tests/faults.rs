@@ -200,3 +200,31 @@ async fn no_event_is_missing_without_a_gap_where_requests_go_over_the_socket() {
         judge(&fault, &seen, &ari);
     }
 }
+
+/// An application that has outlived its connection, since it is subscribed to something, is there when the client that
+/// wants everything connects; Asterisk passes over `subscribeAll` then.
+#[tokio::test(start_paused = true)]
+async fn subscribed_to_everything_an_application_that_was_there_before_hears_everything() {
+    for was_there_before in [false, true] {
+        let simulator = Simulator::builder().user("user", "secret").start();
+        if was_there_before {
+            let before = to(&simulator).connect().await.unwrap();
+            let subscribe = before
+                .applications()
+                .subscribe("demo", "endpoint:PJSIP/bob");
+            subscribe.await.unwrap();
+            before.close().await.unwrap();
+        }
+        let builder = to(&simulator).subscribe_all(true);
+        let ari = builder.connect().await.unwrap();
+        let mut events = ari.events().await.unwrap();
+        let door = ari.device_states().update("Stasis:door", "INUSE");
+        door.await.unwrap();
+        sleep(Duration::from_secs(60)).await;
+        let heard = events.next().now_or_never().flatten();
+        assert!(
+            matches!(&heard, Some(StreamItem::Event(event)) if event.kind() == "DeviceStateChanged"),
+            "was there before: {was_there_before}, heard: {heard:?}"
+        );
+    }
+}

@@ -281,6 +281,37 @@ async fn a_source_that_is_gone_is_given_up() {
     );
 }
 
+/// Asterisk has restarted, and what it has forgotten is given back before it is restored: Asterisk refuses that with
+/// 422, and the program wants it no more.
+#[tokio::test(start_paused = true)]
+async fn what_was_given_back_before_it_was_restored_is_not_restored() {
+    let (ari, mut server) = connected().await;
+    let mut all = ari.events().await.unwrap();
+    let socket = server.socket().await;
+    subscribe(&ari, &server, "bridge:b").await;
+    drop(socket);
+    server.on(
+        "DELETE /applications/demo/subscription",
+        Reply::Answer(
+            "422 Unprocessable Entity",
+            r#"{"message":"Event source was not subscribed to"}"#,
+        ),
+    );
+    let refused = ari.applications().unsubscribe("demo", "bridge:b").await;
+    assert_eq!(refused.unwrap_err().status(), Some(422));
+    let before = server.seen().len();
+    ok(&server, APPLICATION, "{}");
+    ok(&server, SUBSCRIBE, r#"{"name":"demo"}"#);
+    let _socket = server.socket().await;
+    assert_eq!(next(&mut all).await, "Gap Reconnected None");
+    assert_eq!(next(&mut all).await, "Resynced");
+    let asked = lines(&server, before);
+    assert!(
+        !asked.iter().any(|line| line.starts_with("POST ")),
+        "{asked:?}"
+    );
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_second_loss_begins_anew() {
     let (ari, mut server) = connected().await;

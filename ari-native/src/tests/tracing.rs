@@ -161,3 +161,22 @@ async fn a_log_says_why_the_websocket_was_lost() {
         "{log}"
     );
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_log_tells_of_a_call_that_came_between_two_streams_of_calls() {
+    let (log, _logging) = logging(Level::WARN);
+    let (ari, mut server) = connected().await;
+    let mut socket = server.socket().await;
+    drop(ari.calls().await.unwrap());
+    let start = r#"{"type":"StasisStart","application":"demo","args":[],"channel":{"id":"c1"}}"#;
+    super::events::send(&mut socket, start).await;
+    super::events::send(&mut socket, r#"{"type":"Last"}"#).await;
+    tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+    let mut calls = ari.calls().await.unwrap();
+    let call = futures::FutureExt::now_or_never(futures::StreamExt::next(&mut calls)).flatten();
+    assert!(
+        call.is_some() || log.text().contains("call"),
+        "the caller has nobody, and no word of it: {}",
+        log.text()
+    );
+}
