@@ -24,11 +24,15 @@ use crate::{
 /// The subprotocol of ARI.
 const PROTOCOL: &str = "ari";
 
-/// Longest answer; a frame that is longer costs the connection before.
-const MAX_ANSWER_BYTES: usize = 64 * 1024 * 1024;
+/// Longest answer; a frame of more than twice as much costs the connection.
+const MAX_ANSWER_BYTES: usize = 16 * 1024 * 1024;
 
 /// Bytes that may come before Asterisk says who it is: it keeps what happens while it has no socket.
 const MAX_EARLY_BYTES: usize = 64 * 1024 * 1024;
+
+/// How long after its deadline Asterisk may still be at a request before its silence counts: its socket cannot be made
+/// again from here, and a call whose socket is given up has nobody.
+const OVERTIME: Duration = Duration::from_mins(1);
 
 /// Who may open a WebSocket, and how.
 pub(crate) struct Entrance {
@@ -65,9 +69,10 @@ impl Entrance {
         };
         #[expect(clippy::result_large_err, reason = "the WebSocket library wants it so")]
         let check = |request: &Request, response: Response| self.check(request, response);
-        let stream = accept_hdr_async_with_config(io, check, Some(socket::config()))
-            .await
-            .map_err(|error| error.to_string())?;
+        let stream =
+            accept_hdr_async_with_config(io, check, Some(socket::config(Some(MAX_ANSWER_BYTES))))
+                .await
+                .map_err(|error| error.to_string())?;
         Ok(Socket::accepted(stream, permit))
     }
 
@@ -144,7 +149,7 @@ pub(crate) async fn introduced(
     limit: Duration,
     deadline: Instant,
 ) -> Result<Introduced, (Socket, String)> {
-    let desk = Desk::new(MAX_ANSWER_BYTES);
+    let desk = Desk::new(MAX_ANSWER_BYTES, OVERTIME);
     let mut socket = socket.with_requests(Some(desk.open()));
     let (mut early, mut bytes, mut application) = (Vec::new(), 0, None);
     let keep = |frame: Frame| {

@@ -9,7 +9,7 @@ use ari_core::{
 use secrecy::{ExposeSecret, SecretString};
 use tokio::{runtime::Handle, task::spawn_blocking, time::sleep};
 use tokio_rustls::TlsConnector;
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tokio_util::task::TaskTracker;
 
 use crate::{
     address::{Credentials, HttpAddress, SocketAddress},
@@ -30,6 +30,10 @@ use crate::{
 
 /// How long the answer to a ping is waited for, unless pings are more frequent than that.
 const PONG_WITHIN: Duration = Duration::from_secs(5);
+
+/// How long after its deadline Asterisk may still be at a request before its silence counts. Another socket is made
+/// at once, so a slow request costs no more than a gap.
+const OVERTIME: Duration = Duration::from_secs(10);
 
 /// Pings that follow each other without a pause would be all that the task does.
 const MIN_PING_INTERVAL: Duration = Duration::from_millis(10);
@@ -196,8 +200,8 @@ impl Builder {
     ///
     /// Asterisk has this since 20.14, 21.9, 22.4 and 23. It does the requests of a socket one after the
     /// other, so a slow one delays those that come later; their deadlines hold all the same. It delays the
-    /// answers to pings, too: a socket that is open at this side only is found no earlier than at the deadline
-    /// of the request that is under way. Only files still come over HTTP. A request that is longer than a frame may be is an error, an event filter that
+    /// answers to pings, too: a socket that is open at this side only is found no earlier than 10 s after the
+    /// deadline of the request that is under way. Only files still come over HTTP. A request that is longer than a frame may be is an error, an event filter that
     /// would keep `RESTResponse` away is refused, and one that allows only some types gets it added: it would
     /// keep away the answers.
     pub const fn rest_over_websocket(mut self) -> Self {
@@ -300,13 +304,12 @@ impl Builder {
             None
         };
         let dialer = Dialer::new(self.connector, tls);
-        let (tracker, kill) = (TaskTracker::new(), CancellationToken::new());
+        let tracker = TaskTracker::new();
         let pool = Pool::new(
             dialer.clone(),
             address.peer.clone(),
             self.max_connections,
             tracker.clone(),
-            kill.clone(),
         );
         let http = Http::new(&address, authorization.clone(), pool, self.max_answer_bytes)
             .map_err(|_| wrong(format!("{} is no host that can be named", address.peer)))?;
@@ -315,9 +318,12 @@ impl Builder {
             peer: socket.peer,
             url,
             authorization,
+            max_answer: self.over_socket.then_some(self.max_answer_bytes),
         };
-        let desk = self.over_socket.then(|| Desk::new(self.max_answer_bytes));
-        Ok(Link::new(standing, http, desk, plan, limits, tracker, kill))
+        let desk = self
+            .over_socket
+            .then(|| Desk::new(self.max_answer_bytes, OVERTIME));
+        Ok(Link::new(standing, http, desk, plan, limits, tracker))
     }
 
     /// Checks the names; the first one is the client's own.

@@ -1,15 +1,19 @@
 //! The seam between the protocols and the network.
 
-use std::{fmt, io, sync::Arc};
+use std::{fmt, io, sync::Arc, time::Duration};
 
-use futures::{FutureExt, future::BoxFuture};
+use futures::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnordered};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::{TcpStream, lookup_host},
+    time::timeout,
 };
 use tokio_rustls::{TlsConnector, rustls::pki_types::ServerName};
 
 use crate::address::Peer;
+
+/// How long an address has to itself before the next one is tried as well (RFC 8305).
+const HEAD_START: Duration = Duration::from_millis(250);
 
 /// A stream of bytes in both directions.
 pub(crate) trait Io: AsyncRead + AsyncWrite + Send + Unpin {}
@@ -48,17 +52,42 @@ impl Connector for Tcp {
                 .await
                 .map_err(DialError::Resolve)?
                 .collect();
-            let stream =
-                TcpStream::connect(&*addresses)
-                    .await
-                    .map_err(|error| match error.kind() {
-                        io::ErrorKind::ConnectionRefused => DialError::Refused(error),
-                        _ => DialError::Unreachable(error),
-                    })?;
+            let connected = first_of(addresses, TcpStream::connect).await;
+            let stream = connected.map_err(|error| match error.kind() {
+                io::ErrorKind::ConnectionRefused => DialError::Refused(error),
+                _ => DialError::Unreachable(error),
+            })?;
             stream.set_nodelay(true).map_err(DialError::Unreachable)?;
             Ok(Box::new(stream) as BoxIo)
         }
         .boxed()
+    }
+}
+
+/// Connects to the addresses of a host, the next one when an attempt has failed or says nothing for a while: a
+/// firewall that is silent about the first address must not hide the others. The first connection counts.
+async fn first_of<A, C, F>(addresses: Vec<A>, connect: impl Fn(A) -> F) -> io::Result<C>
+where
+    F: Future<Output = io::Result<C>>,
+{
+    let mut error = io::Error::new(io::ErrorKind::NotFound, "the host name has no address");
+    let mut attempts = FuturesUnordered::new();
+    let mut rest = addresses.into_iter();
+    loop {
+        attempts.extend(rest.next().map(&connect));
+        let finished = if rest.len() == 0 {
+            attempts.next().await
+        } else {
+            match timeout(HEAD_START, attempts.next()).await {
+                Ok(finished) => finished,
+                Err(_) => continue,
+            }
+        };
+        match finished {
+            Some(Ok(connection)) => return Ok(connection),
+            Some(Err(failed)) => error = failed,
+            None => return Err(error),
+        }
     }
 }
 
@@ -97,5 +126,38 @@ impl fmt::Debug for Dialer {
         f.debug_struct("Dialer")
             .field("tls", &self.tls.is_some())
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::pending;
+
+    use tokio::time::Instant;
+
+    use super::*;
+
+    /// Each says when it was tried; one of them takes the connection.
+    async fn tried(addresses: &[&'static str]) -> io::Result<(&'static str, u128)> {
+        let start = Instant::now();
+        let connect = |address| async move {
+            match address {
+                "silent" => pending().await,
+                "refuses" => Err(io::ErrorKind::ConnectionRefused.into()),
+                _ => Ok((address, start.elapsed().as_millis())),
+            }
+        };
+        first_of(addresses.to_vec(), connect).await
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_address_that_says_nothing_does_not_hide_the_next_one() {
+        let silent = ["silent", "refuses", "silent", "takes"];
+        assert_eq!(tried(&silent).await.unwrap(), ("takes", 500));
+        let refusing = ["refuses", "takes", "never"];
+        assert_eq!(tried(&refusing).await.unwrap(), ("takes", 0));
+        let refused = tried(&["refuses", "refuses"]).await.unwrap_err();
+        assert_eq!(refused.kind(), io::ErrorKind::ConnectionRefused);
+        assert!(tried(&[]).await.is_err());
     }
 }

@@ -38,6 +38,8 @@ pub(crate) struct Desk {
     /// The task that has the socket.
     writer: AtomicWaker,
     max_answer: usize,
+    /// How long after its deadline Asterisk may still be at a request, and answer nothing else.
+    overtime: Duration,
 }
 
 #[derive(Debug, Default)]
@@ -48,8 +50,12 @@ struct State {
     seats: u64,
     /// The last of them is open.
     is_open: bool,
+    /// There will be no other.
+    is_closed: bool,
     waiting: VecDeque<Entry>,
     under_way: Option<Entry>,
+    /// The last one that was given up unanswered, and how long Asterisk may still be at it.
+    owed: Option<(u64, Instant)>,
 }
 
 #[derive(Debug)]
@@ -77,11 +83,12 @@ struct Ticket<'a> {
 }
 
 impl Desk {
-    pub(crate) fn new(max_answer: usize) -> Arc<Self> {
+    pub(crate) fn new(max_answer: usize, overtime: Duration) -> Arc<Self> {
         Arc::new(Self {
             state: Mutex::default(),
             writer: AtomicWaker::new(),
             max_answer,
+            overtime,
         })
     }
 
@@ -123,6 +130,9 @@ impl Desk {
         reply: oneshot::Sender<Result<Answer, Failure>>,
     ) -> Result<Ticket<'_>, NotSent> {
         let mut state = self.state();
+        if state.is_closed {
+            return Err(NotSent::Closed);
+        }
         if !state.is_open {
             return Err(NotSent::NoSocket);
         }
@@ -149,9 +159,12 @@ impl Desk {
         })
     }
 
-    /// The deadline of the request that is under way.
+    /// How long Asterisk may be at what it was asked for, and answer nothing else.
     pub(crate) fn busy_until(&self) -> Option<Instant> {
-        self.state().under_way.as_ref().map(|entry| entry.deadline)
+        let state = self.state();
+        let under_way = state.under_way.as_ref();
+        let under_way = under_way.map(|entry| entry.deadline + self.overtime);
+        under_way.max(state.owed.map(|(_, until)| until))
     }
 
     /// Hands an answer to whom it is for. What is for nobody, or comes a second time, is dropped.
@@ -164,7 +177,12 @@ impl Desk {
             return;
         };
         let mine = |entry: &mut Entry| entry.transaction == transaction;
-        let Some(entry) = self.state().under_way.take_if(mine) else {
+        let mut state = self.state();
+        // They are answered in the order in which they were sent.
+        state.owed.take_if(|(owed, _)| *owed <= transaction);
+        let answered = state.under_way.take_if(mine);
+        drop(state);
+        let Some(entry) = answered else {
             tracing::warn!(
                 transaction,
                 "an answer over the WebSocket for which nobody waits"
@@ -181,6 +199,15 @@ impl Desk {
         };
         entry.end(answer);
         self.writer.wake();
+    }
+
+    /// Ends every request, and those to come.
+    pub(crate) fn close(&self) {
+        let mut state = self.state();
+        state.is_closed = true;
+        let ended = state.lose();
+        drop(state);
+        fail(ended);
     }
 
     /// Takes the place of the socket that was open before, if there is one.
@@ -204,12 +231,14 @@ impl State {
     /// Takes everything that the socket, which is lost, was to carry.
     fn lose(&mut self) -> (Option<Entry>, VecDeque<Entry>) {
         self.is_open = false;
+        self.owed = None;
         (self.under_way.take(), std::mem::take(&mut self.waiting))
     }
 
     /// Ends what is overdue; gives the deadline of what is under way.
-    fn expire(&mut self, now: Instant) -> Option<Instant> {
+    fn expire(&mut self, now: Instant, overtime: Duration) -> Option<Instant> {
         if let Some(entry) = self.under_way.take_if(|entry| entry.deadline <= now) {
+            self.owed = Some((entry.transaction, entry.deadline + overtime));
             entry.end(Err(Failure::TimedOut));
         }
         while let Some(entry) = self.waiting.pop_front_if(|entry| entry.deadline <= now) {
@@ -241,7 +270,7 @@ impl Seat {
         loop {
             self.desk.writer.register(context.waker());
             let mut state = self.desk.state();
-            let Some(deadline) = state.expire(Instant::now()) else {
+            let Some(deadline) = state.expire(Instant::now(), self.desk.overtime) else {
                 self.timer = None;
                 return !state.waiting.is_empty();
             };

@@ -6,7 +6,10 @@ use std::{
 };
 
 use http::HeaderValue;
-use tokio::{sync::Notify, time::timeout};
+use tokio::{
+    sync::{Notify, oneshot},
+    time::timeout,
+};
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
@@ -35,6 +38,8 @@ pub(crate) struct SocketPlan {
     pub(crate) peer: Peer,
     pub(crate) url: Url,
     pub(crate) authorization: HeaderValue,
+    /// Longest answer that may come over it; `None`: none does.
+    pub(crate) max_answer: Option<usize>,
 }
 
 /// A socket that Asterisk opened, once it has said who it is.
@@ -63,7 +68,8 @@ pub(crate) struct Doorway {
 enum Arrived {
     #[default]
     Nobody,
-    Somebody(Box<Arrival>),
+    /// A socket, and where it goes back to if nobody takes it.
+    Somebody(Box<Arrival>, oneshot::Sender<Box<Arrival>>),
     /// Nobody will take a socket any more.
     Shut,
 }
@@ -92,18 +98,41 @@ impl Doorway {
         self.arrived.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Lets a socket in; the newest is the one that Asterisk uses.
-    pub(crate) fn put(&self, arrival: Arrival) {
-        let mut arrived = self.arrived();
-        if !matches!(*arrived, Arrived::Shut) {
-            *arrived = Arrived::Somebody(Box::new(arrival));
-            self.knock.notify_one();
-        }
+    /// Lets a socket in; the newest is the one that Asterisk uses. Gives it back where the client ends before it takes
+    /// it: what Asterisk has kept comes with it, and never again.
+    ///
+    /// # Cancel safety
+    /// The socket stays with the client when the future is dropped.
+    pub(crate) async fn put(&self, mut arrival: Box<Arrival>) -> Result<(), Box<Arrival>> {
+        let back = {
+            let mut arrived = self.arrived();
+            match std::mem::take(&mut *arrived) {
+                Arrived::Shut => {
+                    *arrived = Arrived::Shut;
+                    return Err(arrival);
+                }
+                Arrived::Nobody => {}
+                Arrived::Somebody(before, _) => {
+                    let early = std::mem::take(&mut arrival.early);
+                    arrival.early = before.early;
+                    arrival.early.extend(early);
+                }
+            }
+            let (keep, back) = oneshot::channel();
+            *arrived = Arrived::Somebody(arrival, keep);
+            back
+        };
+        self.knock.notify_one();
+        back.await.map_or(Ok(()), Err)
     }
 
-    /// Lets no more in: Asterisk finds out at once, and opens another one for somebody else.
+    /// Lets no more in.
     pub(crate) fn shut(&self) {
-        *self.arrived() = Arrived::Shut;
+        let arrived = std::mem::replace(&mut *self.arrived(), Arrived::Shut);
+        if let Arrived::Somebody(arrival, back) = arrived {
+            // Where the listener has ended, nobody is there to take it.
+            let _ = back.send(arrival);
+        }
     }
 
     /// Waits until there is a socket.
@@ -111,7 +140,7 @@ impl Doorway {
     /// # Cancel safety
     /// Nothing is lost when the future is dropped.
     pub(crate) async fn knocked(&self) {
-        while !matches!(*self.arrived(), Arrived::Somebody(_)) {
+        while !matches!(*self.arrived(), Arrived::Somebody(..)) {
             self.knock.notified().await;
         }
     }
@@ -125,7 +154,7 @@ impl Doorway {
         timeout(self.returns_within, knocked).await.ok()??;
         let mut arrived = self.arrived();
         match std::mem::take(&mut *arrived) {
-            Arrived::Somebody(arrival) => Some(*arrival),
+            Arrived::Somebody(arrival, _) => Some(*arrival),
             Arrived::Nobody => None,
             Arrived::Shut => {
                 *arrived = Arrived::Shut;

@@ -142,7 +142,7 @@ impl Http {
                 Err(Attempt::Unsent(_)) if reused => fresh = true,
                 Err(Attempt::Unsent(error)) => return Err(progress.unsent(NotSent::Dropped(error))),
                 Err(Attempt::Failed(Failure::Broken { error, came }))
-                    if may_repeat && !error.is_parse() =>
+                    if may_repeat && !error.is_parse() && !self.pool.is_closed() =>
                 {
                     Span::current().record("attempt", 2);
                     tracing::warn!(%error, "the connection broke, and the GET is sent again");

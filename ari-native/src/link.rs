@@ -3,7 +3,6 @@
 use std::{
     future::pending,
     ops::Deref,
-    pin::pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::AtomicBool},
     time::Duration,
 };
@@ -86,13 +85,11 @@ impl Link {
         socket: SocketPlan,
         limits: Limits,
         tracker: TaskTracker,
-        kill: CancellationToken,
     ) -> Self {
         let (peer, door) = (http.pool().peer().clone(), Door::Dial(socket));
         Self {
             http: Some(http),
             tracker,
-            kill,
             ..Self::over_socket(standing, peer, desk, door, limits)
         }
     }
@@ -271,9 +268,11 @@ impl Link {
             peer,
             url,
             authorization,
+            max_answer,
         } = plan;
         let url = self.kept(url);
-        let socket = timeout_at(deadline, Socket::open(dialer, peer, &url, authorization)).await;
+        let socket = Socket::open(dialer, peer, &url, authorization, *max_answer);
+        let socket = timeout_at(deadline, socket).await;
         let late = |_| {
             Trouble::passing(format!(
                 "the WebSocket of Asterisk at {peer} does not open within {:?}: is its URL right?",
@@ -407,6 +406,11 @@ impl Link {
         matches!(&self.door, Door::Accept(doorway) if doorway.is_call)
     }
 
+    /// The application in whose name Asterisk answers: the first that is this client's.
+    pub(crate) fn first_application(&self) -> Option<Arc<str>> {
+        self.standing().applications().next().map(Arc::from)
+    }
+
     /// Whether no application is this client's any more.
     pub(crate) fn is_retired(&self) -> bool {
         self.standing().applications().next().is_none()
@@ -474,23 +478,21 @@ impl Link {
         tracing::debug!(path = http.target.split('?').next(), "a request");
         let deadline = after(limit);
         let bound = self.events.bind(request);
-        let exchange = pin!(async {
+        let answer = match &self.http {
             // Asterisk gives files over HTTP only.
-            match &self.http {
-                Some(files) if is_file => files.exchange(&http, urgent, deadline).await,
-                _ => self.exchange(&http, urgent, deadline).await,
-            }
-        });
-        let answer = match self.closing.run_until_cancelled(exchange).await {
-            Some(Ok(answer)) => {
+            Some(files) if is_file => files.exchange(&http, urgent, deadline).await,
+            _ => self.exchange(&http, urgent, deadline).await,
+        };
+        let answer = match answer {
+            Ok(answer) => {
                 Ok(Response::new(answer.status, answer.reason, answer.body).from_source(source))
             }
-            Some(Err(failure)) if !self.closing.is_cancelled() => {
+            Err(failure) if !self.closing.is_cancelled() => {
                 Err(failure.into_error(request.operation, self.peer(), limit))
             }
             // Whatever becomes of it, it is because the client ends.
-            Some(Err(Failure::NotSent(_))) => Err(Error::Closed),
-            _ => Err(interrupted(request.operation)),
+            Err(Failure::NotSent(_)) => Err(Error::Closed),
+            Err(_) => Err(interrupted(request.operation)),
         };
         self.events.settle(bound, &answer);
         answer
@@ -550,6 +552,9 @@ impl Link {
         self.closing.cancel();
         if let Some(http) = &self.http {
             http.pool().close();
+        }
+        if let Some(desk) = &self.desk {
+            desk.close();
         }
         self.tracker.close();
     }

@@ -1,10 +1,9 @@
 //! A server for connections that Asterisk makes.
 
 use std::{
-    collections::HashMap,
     fmt, io,
     net::SocketAddr,
-    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    sync::{Arc, Mutex, PoisonError, Weak},
     time::Duration,
 };
 
@@ -29,7 +28,7 @@ use crate::{
     client::Client,
     connector::BoxIo,
     desk::Desk,
-    door::{Door, Doorway},
+    door::{Arrival, Door, Doorway},
     driver,
     link::{Ending, Limits, Link, after},
     tls::{self, OwnCertificate},
@@ -91,7 +90,8 @@ impl ListenerBuilder {
         self
     }
 
-    /// Limits how long it may take until a connection stands and has said for whom it is; 5 s unless set.
+    /// Limits how long it may take until a connection stands and has said for whom it is, and after that until the
+    /// call has begun that it is for; 5 s unless set.
     pub const fn handshake_timeout(mut self, timeout: Duration) -> Self {
         self.handshake_timeout = timeout;
         self
@@ -305,19 +305,22 @@ impl Incoming for TcpListener {
     }
 }
 
-/// An application of an Asterisk.
-type Key = (Arc<str>, Option<Arc<str>>);
-
 struct Hub {
     entrance: Entrance,
     limits: Limits,
     room: Arc<Semaphore>,
     returns_within: Duration,
     /// The clients to which a connection may come back.
-    known: Mutex<HashMap<Key, Weak<Link>>>,
+    known: Mutex<Vec<Known>>,
     accepted: mpsc::Sender<Accepted>,
     tracker: TaskTracker,
     stop: CancellationToken,
+}
+
+/// A client, and the entity id of its Asterisk.
+struct Known {
+    asterisk_id: Option<Arc<str>>,
+    link: Weak<Link>,
 }
 
 impl Hub {
@@ -372,20 +375,20 @@ impl Hub {
             desk,
         } = introduced;
         let is_call = is_call(&application);
-        let asterisk_id = arrival.greeting.asterisk_id.clone();
-        let key = (Arc::clone(&application), asterisk_id);
-        let client = {
-            let mut known = self.known();
-            known.retain(|_, link| link.upgrade().is_some_and(|link| is_alive(&link)));
-            if let Some(link) = known.get(&key).and_then(Weak::upgrade)
-                && let Door::Accept(doorway) = &link.door
-            {
-                doorway.put(arrival);
+        let mut arrival = Box::new(arrival);
+        let client = loop {
+            let link = match self.client_of(&application, &arrival, &peer, &desk) {
+                Whose::Known(link) => link,
+                Whose::New(client) => break client,
+            };
+            let Door::Accept(doorway) = &link.door else {
                 return Ok(());
+            };
+            match doorway.put(arrival).await {
+                Ok(()) => return Ok(()),
+                // That client has ended meanwhile.
+                Err(back) => arrival = back,
             }
-            let client = Client::new(self.link(application, peer, desk, is_call));
-            known.insert(key, Arc::downgrade(client.link()));
-            client
         };
         let link = Arc::clone(client.link());
         let ari = Ari::new(Arc::new(client));
@@ -395,7 +398,7 @@ impl Hub {
         } else {
             None
         };
-        let (socket, greeting) = link.enter(arrival).await;
+        let (socket, greeting) = link.enter(*arrival).await;
         link.connected(&greeting);
         link.tracker
             .spawn(driver::run(Ending(Arc::clone(&link)), socket));
@@ -423,14 +426,43 @@ impl Hub {
         }
     }
 
-    fn link(&self, application: Arc<str>, peer: Peer, desk: Arc<Desk>, is_call: bool) -> Link {
+    /// The client that a socket comes back to, or a new one.
+    fn client_of(
+        &self,
+        application: &Arc<str>,
+        arrival: &Arrival,
+        peer: &Peer,
+        desk: &Arc<Desk>,
+    ) -> Whose {
+        let asterisk_id = &arrival.greeting.asterisk_id;
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        known.retain(|client| client.link.upgrade().is_some_and(|link| is_alive(&link)));
+        let of_it = known
+            .iter()
+            .filter(|client| client.asterisk_id == *asterisk_id);
+        let its = of_it
+            .filter_map(|client| client.link.upgrade())
+            .find(|link| link.first_application().as_ref() == Some(application));
+        if let Some(link) = its {
+            return Whose::Known(link);
+        }
+        let is_call = is_call(application);
         let doorway = Doorway::new(self.stop.clone(), is_call, self.returns_within);
-        Link::accepted(application, peer, doorway, self.limits, desk)
+        let (application, desk) = (Arc::clone(application), Arc::clone(desk));
+        let link = Link::accepted(application, peer.clone(), doorway, self.limits, desk);
+        let client = Client::new(link);
+        known.push(Known {
+            asterisk_id: asterisk_id.clone(),
+            link: Arc::downgrade(client.link()),
+        });
+        Whose::New(client)
     }
+}
 
-    fn known(&self) -> MutexGuard<'_, HashMap<Key, Weak<Link>>> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+/// Whose a socket is that Asterisk opened.
+enum Whose {
+    Known(Arc<Link>),
+    New(Client),
 }
 
 fn is_alive(link: &Link) -> bool {

@@ -47,14 +47,14 @@ pub(crate) struct Pool {
     permits: Semaphore,
     idle: Mutex<Idle>,
     tracker: TaskTracker,
-    kill: CancellationToken,
+    /// Ends every connection, and every attempt to make one.
+    closing: CancellationToken,
 }
 
 #[derive(Debug, Default)]
 struct Idle {
     /// The one used last at the end.
     connections: Vec<(Connection, Instant)>,
-    closed: bool,
 }
 
 /// What a request needs of the pool.
@@ -82,7 +82,6 @@ impl Pool {
         peer: Peer,
         max_connections: usize,
         tracker: TaskTracker,
-        kill: CancellationToken,
     ) -> Self {
         let permits = Semaphore::new(max_connections.clamp(1, Semaphore::MAX_PERMITS));
         Self {
@@ -91,7 +90,7 @@ impl Pool {
             permits,
             idle: Mutex::default(),
             tracker,
-            kill,
+            closing: CancellationToken::new(),
         }
     }
 
@@ -131,11 +130,15 @@ impl Pool {
         drop(connections);
     }
 
-    /// Closes what is idle, and keeps nothing any more.
+    /// Closes every connection; requests that have none any more are not sent.
     pub(crate) fn close(&self) {
         self.permits.close();
-        self.idle().closed = true;
+        self.closing.cancel();
         self.forget();
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closing.is_cancelled()
     }
 
     /// Takes an idle connection that still stands, the one used last first.
@@ -155,17 +158,19 @@ impl Pool {
 
     async fn connect(&self) -> Result<Connection, NotSent> {
         let beginning = Beginning::default();
+        let dial = self.dialer.dial(&self.peer);
+        let dialled = self.closing.run_until_cancelled(dial).await;
         let io = Tapped {
-            io: self.dialer.dial(&self.peer).await?,
+            io: dialled.ok_or(NotSent::Closed)??,
             beginning: beginning.clone(),
         };
         let (sender, connection) = http1::handshake(TokioIo::new(io))
             .await
             .map_err(NotSent::Dropped)?;
-        let (kill, open) = (self.kill.clone(), Open::http());
+        let (closing, open) = (self.closing.clone(), Open::http());
         self.tracker.spawn(async move {
             let _open = open;
-            if let Some(Err(error)) = kill.run_until_cancelled(connection).await {
+            if let Some(Err(error)) = closing.run_until_cancelled(connection).await {
                 tracing::debug!(%error, "an HTTP connection ended");
             }
         });
@@ -194,7 +199,7 @@ impl Lease<'_> {
         let mut idle = self.pool.idle();
         idle.connections
             .retain(|(idle, since)| now - *since < MAX_IDLE && !idle.sender.is_closed());
-        if !idle.closed && !self.connection.sender.is_closed() {
+        if !self.connection.sender.is_closed() {
             idle.connections.push((self.connection, now));
         }
     }

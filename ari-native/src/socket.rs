@@ -32,7 +32,7 @@ use crate::{
     upgrade::{NotOpened, upgrade},
 };
 
-/// Longest event that is taken; a longer one costs the connection.
+/// Longest event that is taken; a longer one costs the connection, unless answers may be as long.
 const MAX_EVENT_BYTES: usize = 16 * 1024 * 1024;
 
 /// How much is read at once: some thirty events. More would only push what they are for out of the processor's cache,
@@ -106,6 +106,7 @@ impl Socket {
         peer: &Peer,
         url: &Url,
         authorization: &HeaderValue,
+        max_answer: Option<usize>,
     ) -> Result<Self, Trouble> {
         let io = dialer
             .dial(peer)
@@ -117,7 +118,7 @@ impl Socket {
         request
             .headers_mut()
             .insert(AUTHORIZATION, authorization.clone());
-        let stream = upgrade(io, request, config())
+        let stream = upgrade(io, request, config(max_answer))
             .await
             .map_err(|error| refused(peer, url, error))?;
         Ok(Self::new(stream, None))
@@ -232,12 +233,14 @@ impl Socket {
     }
 }
 
-/// What is taken of a WebSocket.
-pub(crate) fn config() -> WebSocketConfig {
+/// What is taken of a WebSocket, over which answers may come of so many bytes: as a text within JSON they are longer.
+pub(crate) fn config(max_answer: Option<usize>) -> WebSocketConfig {
+    let answer = max_answer.map_or(0, |bytes| bytes.saturating_mul(2));
+    let longest = Some(MAX_EVENT_BYTES.max(answer));
     WebSocketConfig::default()
         .read_buffer_size(READ_BYTES)
-        .max_message_size(Some(MAX_EVENT_BYTES))
-        .max_frame_size(Some(MAX_EVENT_BYTES))
+        .max_message_size(longest)
+        .max_frame_size(longest)
 }
 
 impl fmt::Debug for Socket {

@@ -103,7 +103,7 @@ async fn an_event_that_is_too_long_costs_the_connection_and_a_gap() {
     let mut events = ari.events().await.unwrap();
     let long = format!(
         r#"{{"type":"Long","application":"demo","text":"{}"}}"#,
-        "x".repeat(17 << 20)
+        "x".repeat(33 << 20)
     );
     simulator.inject_event("demo", long);
     simulator.inject_event("demo", r#"{"type":"After","application":"demo"}"#);

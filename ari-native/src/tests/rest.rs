@@ -431,7 +431,7 @@ async fn a_ping_that_waits_behind_a_request_is_not_unanswered() {
     answered.unwrap();
     assert!(next(&mut events).now_or_never().is_none());
 
-    // The deadline of the request that the ping waits behind counts, not those of later ones.
+    // The request that the ping waits behind counts, 10 s beyond its deadline, and not later ones.
     let start = Instant::now();
     let mut first = answer(Duration::from_secs(30));
     let mut later = answer(Duration::from_hours(1));
@@ -442,7 +442,7 @@ async fn a_ping_that_waits_behind_a_request_is_not_unanswered() {
     assert!(matches!(first.await, Err(Error::TimedOut { .. })));
     let error = later.await.unwrap_err();
     assert!(matches!(error, Error::OutcomeUnknown { .. }), "{error}");
-    assert_eq!(start.elapsed().as_secs(), 35);
+    assert_eq!(start.elapsed().as_secs(), 45);
     assert_eq!(next(&mut events).await, "Gap Reconnected None");
 }
 
@@ -586,11 +586,9 @@ async fn what_came_before_the_socket_took_no_more_is_read() {
 async fn a_long_answer_is_one_over_the_socket_too() {
     let (ari, _server, mut far) = connected().await;
     let mut events = ari.events().await.unwrap();
-    let name = "x".repeat(100);
-    let list = format!(
-        "[{}{{\"name\":\"last\"}}]",
-        format!("{{\"name\":\"{name}\"}},").repeat(160_000)
-    );
+    let padding = "x".repeat(100);
+    let names = (0..160_000).map(|n| json!({"name": format!("{padding}{n}")}));
+    let list = names.collect::<Value>().to_string();
     let script = async {
         let asked = far.asked().await;
         let answer = json!({
@@ -607,7 +605,7 @@ async fn a_long_answer_is_one_over_the_socket_too() {
         next(&mut events).now_or_never().is_none(),
         "the socket was lost"
     );
-    assert_eq!(listed.unwrap().items.len(), 160_001);
+    assert_eq!(listed.unwrap().items.len(), 160_000);
 }
 
 /// As adding a channel that plays an endless tone to a bridge, which takes Asterisk more than 30 s.
