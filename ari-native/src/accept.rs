@@ -4,7 +4,7 @@ use std::{hint::black_box, net::SocketAddr, sync::Arc, time::Duration};
 
 use ari_core::Event;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
-use tokio::{sync::OwnedSemaphorePermit, time::Instant};
+use tokio::{sync::Semaphore, time::Instant};
 use tokio_rustls::TlsAcceptor;
 use tokio_tungstenite::{
     accept_hdr_async_with_config,
@@ -51,15 +51,11 @@ pub(crate) struct Introduced {
 }
 
 impl Entrance {
-    /// Takes a connection up to the open WebSocket.
+    /// Takes a connection up to the open WebSocket, if it has the credentials and there is room.
     ///
     /// # Errors
     /// Why there is none, for the log.
-    pub(crate) async fn admit(
-        &self,
-        io: BoxIo,
-        permit: OwnedSemaphorePermit,
-    ) -> Result<Socket, String> {
+    pub(crate) async fn admit(&self, io: BoxIo, room: &Arc<Semaphore>) -> Result<Socket, String> {
         let io: BoxIo = match &self.tls {
             None => io,
             Some(tls) => {
@@ -67,13 +63,25 @@ impl Entrance {
                 Box::new(stream.map_err(|error| format!("no TLS connection: {error}"))?)
             }
         };
+        let (mut place, mut is_full) = (None, false);
         #[expect(clippy::result_large_err, reason = "the WebSocket library wants it so")]
-        let check = |request: &Request, response: Response| self.check(request, response);
-        let stream =
-            accept_hdr_async_with_config(io, check, Some(socket::config(Some(MAX_ANSWER_BYTES))))
-                .await
-                .map_err(|error| error.to_string())?;
-        Ok(Socket::accepted(stream, permit))
+        let check = |request: &Request, response: Response| {
+            let response = self.check(request, response)?;
+            place = Arc::clone(room).try_acquire_owned().ok();
+            is_full = place.is_none();
+            if is_full {
+                return Err(refusal(StatusCode::SERVICE_UNAVAILABLE));
+            }
+            Ok(response)
+        };
+        let config = socket::config(Some(MAX_ANSWER_BYTES));
+        let opened = accept_hdr_async_with_config(io, check, Some(config)).await;
+        match (opened, place) {
+            (Ok(stream), Some(place)) => Ok(Socket::accepted(stream, place)),
+            _ if is_full => Err("there are too many".to_owned()),
+            (Ok(_), None) => Err("nobody has asked for its credentials".to_owned()),
+            (Err(error), _) => Err(error.to_string()),
+        }
     }
 
     #[expect(clippy::result_large_err, reason = "the WebSocket library wants it so")]

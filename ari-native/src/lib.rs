@@ -18,6 +18,7 @@ pub mod fuzzing;
 mod greeting;
 mod link;
 mod listener;
+mod lobby;
 mod meter;
 mod pool;
 mod reconcile;

@@ -333,7 +333,8 @@ impl Link {
 
     /// Notes that the WebSocket was lost, and tells every stream.
     pub(crate) fn lost(&self, cause: Cause, reason: &str) {
-        tracing::warn!(asterisk = %self.peer(), reason, "the WebSocket is lost and will be made again");
+        let again = !self.is_retired();
+        tracing::warn!(asterisk = %self.peer(), reason, again, "the WebSocket is lost");
         self.set_state(ConnectionState::Connecting);
         let cause = match cause {
             Cause::Replaced => GapCause::Replaced,

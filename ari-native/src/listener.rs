@@ -11,7 +11,7 @@ use ari_core::{Ari, ConnectionState, Error, IncomingCall, Result};
 use futures::StreamExt;
 use tokio::{
     net::TcpListener,
-    sync::{OwnedSemaphorePermit, Semaphore, mpsc},
+    sync::{Semaphore, mpsc},
     task::spawn_blocking,
     time::{sleep, timeout, timeout_at},
 };
@@ -31,6 +31,7 @@ use crate::{
     door::{Arrival, Door, Doorway},
     driver,
     link::{Ending, Limits, Link, after},
+    lobby::{Guest, Lobby},
     tls::{self, OwnCertificate},
 };
 
@@ -84,7 +85,8 @@ impl ListenerBuilder {
         self
     }
 
-    /// Limits how many connections there are at a time; 256 unless set. Further ones are closed.
+    /// Limits how many connections there are at a time; 256 unless set. Further ones are refused. Those that have not
+    /// given the credentials yet do not count; of them there are 64, and the oldest makes room for the next.
     pub const fn max_connections(mut self, connections: usize) -> Self {
         self.max_connections = connections;
         self
@@ -169,6 +171,7 @@ impl ListenerBuilder {
                 connect: self.handshake_timeout,
                 keepalive: builder::keepalive(self.ping_interval),
             },
+            lobby: Arc::default(),
             room: Arc::new(Semaphore::new(connections)),
             returns_within: self.returns_within,
             known: Mutex::default(),
@@ -308,6 +311,8 @@ impl Incoming for TcpListener {
 struct Hub {
     entrance: Entrance,
     limits: Limits,
+    lobby: Arc<Lobby>,
+    /// For those that have given their credentials.
     room: Arc<Semaphore>,
     returns_within: Duration,
     /// The clients to which a connection may come back.
@@ -337,13 +342,9 @@ impl Hub {
     }
 
     fn take(self: &Arc<Self>, io: BoxIo, address: SocketAddr) {
-        let Ok(permit) = Arc::clone(&self.room).try_acquire_owned() else {
-            tracing::warn!(%address, "a connection is closed: there are too many");
-            return;
-        };
-        let hub = Arc::clone(self);
+        let (hub, guest) = (Arc::clone(self), self.lobby.enter());
         let welcome = async move {
-            if let Err(reason) = hub.welcome(io, address, permit).await {
+            if let Err(reason) = hub.welcome(io, address, guest).await {
                 tracing::warn!(%address, reason, "a connection that came is of no use");
             }
         };
@@ -351,16 +352,13 @@ impl Hub {
         self.tracker.spawn(stop.run_until_cancelled_owned(welcome));
     }
 
-    async fn welcome(
-        &self,
-        io: BoxIo,
-        address: SocketAddr,
-        permit: OwnedSemaphorePermit,
-    ) -> Result<(), String> {
+    async fn welcome(&self, io: BoxIo, address: SocketAddr, guest: Guest) -> Result<(), String> {
         let limit = self.limits.connect;
         let deadline = after(limit);
         let peer = peer(address, self.entrance.tls.is_some());
-        let admitted = timeout_at(deadline, self.entrance.admit(io, permit)).await;
+        let admission = timeout_at(deadline, self.entrance.admit(io, &self.room));
+        let admitted = guest.admitted(admission).await;
+        let admitted = admitted.ok_or("it gave no credentials, and many others came")?;
         let socket = admitted.map_err(|_| format!("it did not open within {limit:?}"))??;
         let introduced = match introduced(socket, &peer, limit, deadline).await {
             Ok(introduced) => introduced,

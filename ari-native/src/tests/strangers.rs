@@ -3,6 +3,7 @@
 use std::{future::pending, io, net::SocketAddr, time::Duration};
 
 use ari_core::{Ari, ConnectionState};
+use base64::{Engine, prelude::BASE64_STANDARD};
 use futures::StreamExt;
 use serde_json::json;
 use tokio::{
@@ -79,8 +80,9 @@ async fn accepted(listener: &mut Listener) -> Ari {
 
 #[tokio::test(start_paused = true)]
 async fn who_hangs_in_the_handshake_holds_up_nobody_and_not_for_long() {
-    let (way, mut listener) = Way::to(secured().max_connections(4)).await;
-    for _ in 0..2 {
+    let (way, mut listener) = Way::to(secured().max_connections(2)).await;
+    let mut served = Vec::new();
+    for application in ["demo", "other"] {
         let start = Instant::now();
         let mut silent = way.connect();
         let mut begun = way.say(b"\x16\x03\x01\x02\x00\x01\x00\x01").await;
@@ -89,13 +91,11 @@ async fn who_hangs_in_the_handshake_holds_up_nobody_and_not_for_long() {
             .write_all(b"GET /ari HTTP/1.1\r\nHost: ")
             .await
             .unwrap();
-        // There is one place left.
+        // They take no place.
         let stream = tls(way.connect(), CERTIFICATE).await.unwrap();
-        let mut asterisk = Asterisk::over(stream, "demo").await;
+        let mut asterisk = Asterisk::over(stream, application).await;
         asterisk.greet().await;
         let ari = accepted(&mut listener).await;
-        let mut beyond = way.connect();
-        assert!(closed(&mut beyond).await < AT_ONCE);
         assert!(start.elapsed() < AT_ONCE, "{:?}", start.elapsed());
         let places = [
             closed(&mut silent).await,
@@ -105,7 +105,37 @@ async fn who_hangs_in_the_handshake_holds_up_nobody_and_not_for_long() {
         let waited: Duration = places.iter().sum();
         assert!(waited.abs_diff(HANDSHAKE) < AT_ONCE, "{places:?}");
         assert_eq!(ari.state(), ConnectionState::Connected);
+        served.push((asterisk, ari));
     }
+    let mut beyond = tls(way.connect(), CERTIFICATE).await.unwrap();
+    let credentials = BASE64_STANDARD.encode("user:secret");
+    let request = format!(
+        "GET /ari HTTP/1.1\r\nHost: program\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\
+         Sec-WebSocket-Protocol: ari\r\nAuthorization: Basic {credentials}\r\n\r\n"
+    );
+    beyond.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = [0; 12];
+    let read = timeout(AT_ONCE, beyond.read_exact(&mut answer)).await;
+    read.unwrap().unwrap();
+    assert_eq!(&answer, b"HTTP/1.1 503");
+}
+
+/// Who connects again and again must not keep Asterisk out.
+#[tokio::test(start_paused = true)]
+async fn of_many_that_say_nothing_the_oldest_makes_room() {
+    let (way, mut listener) = Way::to(builder()).await;
+    let mut silent = Vec::new();
+    for _ in 0..65 {
+        silent.push(way.connect());
+        tokio::task::yield_now().await;
+    }
+    assert!(closed(&mut silent[0]).await < AT_ONCE);
+    let mut asterisk = Asterisk::over(way.connect(), "demo").await;
+    asterisk.greet().await;
+    accepted(&mut listener).await;
+    assert!(closed(&mut silent[1]).await < AT_ONCE);
+    assert!(closed(&mut silent[2]).await > AT_ONCE);
 }
 
 #[tokio::test(start_paused = true)]
