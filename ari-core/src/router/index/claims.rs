@@ -63,7 +63,8 @@ impl Index {
     /// A channel that this client created, and holds the handle of, is not a new call; nor is a call that comes back
     /// to its application.
     pub(super) fn announce(&mut self, feed: &Feed, start: &Event, wakers: &mut Wakers) {
-        let Some(id) = channel_of(start).filter(|_| start.kind() == STASIS_START) else {
+        let announces = !self.closed && start.kind() == STASIS_START;
+        let Some(id) = channel_of(start).filter(|_| announces) else {
             return;
         };
         self.forget_over();
