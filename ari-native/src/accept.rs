@@ -30,9 +30,9 @@ const MAX_ANSWER_BYTES: usize = 16 * 1024 * 1024;
 /// Bytes that may come before Asterisk says who it is: it keeps what happens while it has no socket.
 const MAX_EARLY_BYTES: usize = 64 * 1024 * 1024;
 
-/// How long after its deadline Asterisk may still be at a request before its silence counts: its socket cannot be made
-/// again from here, and a call whose socket is given up has nobody.
-const OVERTIME: Duration = Duration::from_mins(1);
+/// How many times as long as it was given Asterisk may still be at a request before its silence counts: its socket
+/// cannot be made again from here, and a call whose socket is given up has nobody.
+const OVERTIME: u32 = 6;
 
 /// Who may open a WebSocket, and how.
 pub(crate) struct Entrance {

@@ -31,9 +31,9 @@ use crate::{
 /// How long the answer to a ping is waited for, unless pings are more frequent than that.
 const PONG_WITHIN: Duration = Duration::from_secs(5);
 
-/// How long after its deadline Asterisk may still be at a request before its silence counts. Another socket is made
-/// at once, so a slow request costs no more than a gap.
-const OVERTIME: Duration = Duration::from_secs(10);
+/// How many times as long as it was given Asterisk may still be at a request before its silence counts. Another socket
+/// is made at once, so a slow request costs no more than a gap.
+const OVERTIME: u32 = 1;
 
 /// Pings that follow each other without a pause would be all that the task does.
 const MIN_PING_INTERVAL: Duration = Duration::from_millis(10);
@@ -200,8 +200,8 @@ impl Builder {
     ///
     /// Asterisk has this since 20.14, 21.9, 22.4 and 23. It does the requests of a socket one after the
     /// other, so a slow one delays those that come later; their deadlines hold all the same. It delays the
-    /// answers to pings, too: a socket that is open at this side only is found no earlier than 10 s after the
-    /// deadline of the request that is under way. Only files still come over HTTP. A request that is longer than a frame may be is an error, an event filter that
+    /// answers to pings, too: a socket that is open at this side only is found no earlier than when the request that
+    /// is under way has had twice its time. Only files still come over HTTP. A request that is longer than a frame may be is an error, an event filter that
     /// would keep `RESTResponse` away is refused, and one that allows only some types gets it added: it would
     /// keep away the answers.
     pub const fn rest_over_websocket(mut self) -> Self {

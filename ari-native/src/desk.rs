@@ -38,8 +38,9 @@ pub(crate) struct Desk {
     /// The task that has the socket.
     writer: AtomicWaker,
     max_answer: usize,
-    /// How long after its deadline Asterisk may still be at a request, and answer nothing else.
-    overtime: Duration,
+    /// How many times as long as a request was given Asterisk may still be at it after its deadline, and answer nothing
+    /// else.
+    overtime: u32,
 }
 
 #[derive(Debug, Default)]
@@ -63,6 +64,8 @@ struct Entry {
     transaction: u64,
     text: String,
     deadline: Instant,
+    /// How long after its deadline Asterisk may still be at it.
+    overtime: Duration,
     reply: oneshot::Sender<Result<Answer, Failure>>,
 }
 
@@ -83,7 +86,7 @@ struct Ticket<'a> {
 }
 
 impl Desk {
-    pub(crate) fn new(max_answer: usize, overtime: Duration) -> Arc<Self> {
+    pub(crate) fn new(max_answer: usize, overtime: u32) -> Arc<Self> {
         Arc::new(Self {
             state: Mutex::default(),
             writer: AtomicWaker::new(),
@@ -145,6 +148,7 @@ impl Desk {
             transaction,
             text: frame::request(transaction, request)?,
             deadline,
+            overtime: (deadline - Instant::now()).saturating_mul(self.overtime),
             reply,
         };
         if urgent {
@@ -163,7 +167,7 @@ impl Desk {
     pub(crate) fn busy_until(&self) -> Option<Instant> {
         let state = self.state();
         let under_way = state.under_way.as_ref();
-        let under_way = under_way.map(|entry| entry.deadline + self.overtime);
+        let under_way = under_way.map(Entry::busy_until);
         under_way.max(state.owed.map(|(_, until)| until))
     }
 
@@ -236,9 +240,9 @@ impl State {
     }
 
     /// Ends what is overdue; gives the deadline of what is under way.
-    fn expire(&mut self, now: Instant, overtime: Duration) -> Option<Instant> {
+    fn expire(&mut self, now: Instant) -> Option<Instant> {
         if let Some(entry) = self.under_way.take_if(|entry| entry.deadline <= now) {
-            self.owed = Some((entry.transaction, entry.deadline + overtime));
+            self.owed = Some((entry.transaction, entry.busy_until()));
             entry.end(Err(Failure::TimedOut));
         }
         while let Some(entry) = self.waiting.pop_front_if(|entry| entry.deadline <= now) {
@@ -258,6 +262,12 @@ fn fail((under_way, waiting): (Option<Entry>, VecDeque<Entry>)) {
 }
 
 impl Entry {
+    /// How long Asterisk may be at it.
+    fn busy_until(&self) -> Instant {
+        let until = self.deadline.checked_add(self.overtime);
+        until.unwrap_or(self.deadline)
+    }
+
     fn end(self, answer: Result<Answer, Failure>) {
         // Whoever has stopped waiting does not want it.
         let _ = self.reply.send(answer);
@@ -270,7 +280,7 @@ impl Seat {
         loop {
             self.desk.writer.register(context.waker());
             let mut state = self.desk.state();
-            let Some(deadline) = state.expire(Instant::now(), self.desk.overtime) else {
+            let Some(deadline) = state.expire(Instant::now()) else {
                 self.timer = None;
                 return !state.waiting.is_empty();
             };

@@ -224,6 +224,12 @@ impl Feeds {
         self.rows.len()
     }
 
+    /// Whether so many subscriptions are all that a feed has.
+    pub(crate) fn is_held_by(&self, feed: &Feed, subscriptions: usize) -> bool {
+        let row = self.rows.get(feed);
+        row.is_some_and(|row| row.subscriptions == subscriptions)
+    }
+
     pub(crate) fn has_changes(&self) -> bool {
         !self.changed.is_empty()
     }

@@ -16,7 +16,7 @@ use std::{
 use tokio_util::sync::CancellationToken;
 
 pub use self::comparing::Awaited;
-use self::early::Early;
+use self::early::{Early, NOBODY};
 use self::rows::Rows;
 use super::{
     Feed, FeedWait, RouterCounts, Wakers,
@@ -184,10 +184,12 @@ impl Index {
         )
     }
 
+    /// What somebody holds: not what is kept for nobody yet.
     pub(crate) fn counts(&self) -> RouterCounts {
+        let kept = self.held.range(..(NOBODY + 1, 0)).count();
         RouterCounts {
-            subscriptions: self.slots.len() - self.free.len(),
-            feeds: self.feeds.len(),
+            subscriptions: self.slots.len() - self.free.len() - kept,
+            feeds: self.feeds.len() - usize::from(self.feeds.is_held_by(&Feed::All, kept)),
             scopes: self.scopes.len(),
         }
     }

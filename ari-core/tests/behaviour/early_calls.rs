@@ -88,6 +88,7 @@ fn calls_that_nobody_asks_for_are_given_up_the_oldest_first() {
         fake.emit(&on_channel("StasisStart", &format!("c{n}")))
             .unwrap();
     }
+    assert_eq!(held(&ari), NOTHING);
     let mut calls = now(ari.calls()).unwrap();
     let early = taken(&mut calls);
     assert_eq!((early.len(), &*ids(&early)[0]), (1_024, "c1"));

@@ -431,7 +431,7 @@ async fn a_ping_that_waits_behind_a_request_is_not_unanswered() {
     answered.unwrap();
     assert!(next(&mut events).now_or_never().is_none());
 
-    // The request that the ping waits behind counts, 10 s beyond its deadline, and not later ones.
+    // The request that the ping waits behind counts, for twice its time, and not later ones.
     let start = Instant::now();
     let mut first = answer(Duration::from_secs(30));
     let mut later = answer(Duration::from_hours(1));
@@ -442,7 +442,7 @@ async fn a_ping_that_waits_behind_a_request_is_not_unanswered() {
     assert!(matches!(first.await, Err(Error::TimedOut { .. })));
     let error = later.await.unwrap_err();
     assert!(matches!(error, Error::OutcomeUnknown { .. }), "{error}");
-    assert_eq!(start.elapsed().as_secs(), 45);
+    assert_eq!(start.elapsed().as_secs(), 65);
     assert_eq!(next(&mut events).await, "Gap Reconnected None");
 }
 
