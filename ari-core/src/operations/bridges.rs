@@ -325,7 +325,7 @@ impl Create {
         self
     }
 
-    /// One variable.
+    /// One variable (since 20.20.0, 22.10.0, 23.4.0).
     pub fn variable(mut self, name: impl Into<String>, value: impl Into<Value>) -> Self {
         self.call.insert("variables", name.into(), value.into());
         self
@@ -403,7 +403,7 @@ impl CreateWithId {
         self
     }
 
-    /// One variable.
+    /// One variable (since 20.20.0, 22.10.0, 23.4.0).
     pub fn variable(mut self, name: impl Into<String>, value: impl Into<Value>) -> Self {
         self.call.insert("variables", name.into(), value.into());
         self
