@@ -181,6 +181,11 @@ impl Bridges {
 }
 
 impl BridgeHandle {
+    /// Creates a bridge, or changes the one of this id.
+    pub fn create(&self) -> CreateWithId {
+        CreateWithId::new(&self.through, self.id())
+    }
+
     /// Asks for the bridge.
     pub fn get(&self) -> Get {
         Get::new(&self.through, self.id())
