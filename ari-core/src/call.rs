@@ -11,7 +11,7 @@ use crate::{
     client::{Gathered, Missing},
     endings::{self, Latch},
     entity::EntityKind,
-    error::{Error, Result},
+    error::{Error, Result, sample},
     model::Absent,
     operation::OperationSpec,
     registry,
@@ -251,14 +251,20 @@ pub(crate) fn decode<T: Model>(request: &Request, body: &[u8]) -> Result<T> {
     }
 }
 
+/// Decodes the list that answers a request; with an item that has no identity it is none.
 pub(crate) fn decode_list<T: Model>(request: &Request, body: &[u8]) -> Result<Vec<T>> {
-    read(body).map_err(|error| {
-        Error::decode::<Vec<T>>(
-            format!("the answer to {}", request.operation),
-            body,
-            error.into(),
-        )
-    })
+    let what = || format!("the answer to {}", request.operation);
+    let models: Vec<T> =
+        read(body).map_err(|error| Error::decode::<Vec<T>>(what(), body, error.into()))?;
+    match models.iter().position(T::is_absent) {
+        Some(place) => Err(Error::Decode {
+            what: what(),
+            path: format!("[{place}]"),
+            sample: sample(body),
+            source: "it has no id".into(),
+        }),
+        None => Ok(models),
+    }
 }
 
 /// Takes apart the answers of everybody who was asked; an answer that refuses or cannot be read counts as

@@ -244,7 +244,11 @@ pub struct Staged<H> {
     handle: H,
     events: Events,
     ending: Undecided,
+    finish: Finish<H>,
 }
+
+/// How a staged creation is sent; held as a function, so that the bound that it has is on no public method.
+type Finish<H> = fn(Call, Option<Latch>) -> BoxFuture<'static, Result<H>>;
 
 impl<H> Staged<H> {
     /// The handle of the entity that is to be created.
@@ -257,22 +261,22 @@ impl<H> Staged<H> {
         &mut self.events
     }
 
-    /// Sends the request; gives the handle and the events.
+    /// Sends the request; gives the handle, which now knows what the answer told, and the events.
     ///
     /// # Errors
-    /// It was refused, could not be sent, or no answer came.
+    /// It was refused, could not be sent, no answer came, or one that tells of nothing that was created.
     ///
     /// # Cancel safety
     /// Dropping the future gives up the wait; the entity may be created all the same.
     pub async fn send(self) -> Result<(H, Events)> {
         let Self {
             call,
-            handle,
             events,
             ending,
+            finish,
+            ..
         } = self;
-        call.answer().await?;
-        drop(ending);
+        let handle = finish(call, ending.0.clone()).await?;
         events.confirm();
         Ok((handle, events))
     }
@@ -304,6 +308,7 @@ pub(crate) async fn stage<H: Handle>(mut call: Call) -> Result<Staged<H>> {
         handle,
         events,
         ending: Undecided(ending),
+        finish: |call, ending| finish_creation(call, ending).boxed(),
     })
 }
 

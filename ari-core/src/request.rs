@@ -226,10 +226,8 @@ impl Request {
         }
         let mut target = self.path()?;
         let query_text = encode_query(&query);
-        if query_text.len() > MAX_QUERY_BYTES
-            && whole_body.is_none()
-            && self.operation.method != Method::Get
-        {
+        // Whatever the method is: Asterisk reads the body of a GET as well.
+        if query_text.len() > MAX_QUERY_BYTES && whole_body.is_none() {
             // As it is: Asterisk takes a number for a number there, and no text.
             body.extend(
                 query
@@ -254,12 +252,13 @@ impl Request {
 
     /// How the body says a parameter; one without which Asterisk crashes is always a text.
     fn in_body(&self, name: &str, value: &Value) -> Value {
-        let vital = self
-            .operation
-            .parameter(name)
-            .is_some_and(|spec| spec.vital);
-        match as_text(value) {
-            Some(text) if vital => Value::String(text.into_owned()),
+        let spec = self.operation.parameter(name);
+        let vital = spec.is_some_and(|spec| spec.vital);
+        let list = spec.is_some_and(|spec| spec.value == ParameterType::List);
+        match (as_text(value), value) {
+            (Some(text), _) if vital => Value::String(text.into_owned()),
+            // Only in a query does Asterisk take a text apart.
+            (_, Value::String(text)) if list => text.split(',').collect(),
             _ => value.clone(),
         }
     }

@@ -126,11 +126,11 @@ impl Model for Module {}
 model! {
     /// A log channel: where Asterisk writes messages of some levels (since 13.6.0).
     LogChannel {
-        identity: [channel],
-        /// Path of the file, or name.
+        identity: [channel, kind],
+        /// Path of the file, or name; empty for the console.
         "channel" => channel: String,
         /// What it is, as in `File` or `Syslog`.
-        "type" => kind: Option<String>,
+        "type" => kind: String,
         /// Whether it is enabled.
         "status" => status: Option<String>,
         /// Levels that are written to it.

@@ -46,17 +46,17 @@ impl Bridges {
         List::new(&self.through)
     }
 
-    /// Creates a bridge, or changes the one of this id; Asterisk makes the id if none is given.
+    /// Creates a bridge; Asterisk makes the id if none is given.
     pub fn create_without_id(&self) -> Create {
         Create::new(&self.through)
     }
 
-    /// Creates a bridge, or changes the one of this id.
+    /// Creates a bridge of this id; where there is one already, Asterisk refuses, or leaves it as it is.
     pub fn create_with_id(&self, bridge_id: impl Into<String>) -> CreateWithId {
         CreateWithId::new(&self.through, bridge_id)
     }
 
-    /// Creates a bridge, or changes the one of this id.
+    /// Creates a bridge of this id; where there is one already, Asterisk refuses, or leaves it as it is.
     pub fn create(&self) -> CreateWithId {
         CreateWithId::new(&self.through, fresh_id())
     }
@@ -181,6 +181,11 @@ impl Bridges {
 }
 
 impl BridgeHandle {
+    /// Creates a bridge of this id; where there is one already, Asterisk refuses, or leaves it as it is.
+    pub fn create(&self) -> CreateWithId {
+        CreateWithId::new(&self.through, self.id())
+    }
+
     /// Asks for the bridge.
     pub fn get(&self) -> Get {
         Get::new(&self.through, self.id())
@@ -291,7 +296,7 @@ pub static LIST: OperationSpec = OperationSpec {
     since: &[Version::new(12, 0, 0)],
 };
 
-/// Creates a bridge, or changes the one of this id; Asterisk makes the id if none is given.
+/// Creates a bridge; Asterisk makes the id if none is given.
 ///
 /// `POST /bridges`, since Asterisk 12.0.0.
 /// Known refusal: 409.
@@ -325,7 +330,7 @@ impl Create {
         self
     }
 
-    /// One variable.
+    /// One variable (since 20.20.0, 22.10.0, 23.4.0).
     pub fn variable(mut self, name: impl Into<String>, value: impl Into<Value>) -> Self {
         self.call.insert("variables", name.into(), value.into());
         self
@@ -369,7 +374,7 @@ pub static CREATE: OperationSpec = OperationSpec {
     since: &[Version::new(12, 0, 0)],
 };
 
-/// Creates a bridge, or changes the one of this id.
+/// Creates a bridge of this id; where there is one already, Asterisk refuses, or leaves it as it is.
 ///
 /// `POST /bridges/{bridgeId}`, since Asterisk 12.2.0.
 /// Known refusal: 409.
@@ -403,7 +408,7 @@ impl CreateWithId {
         self
     }
 
-    /// One variable.
+    /// One variable (since 20.20.0, 22.10.0, 23.4.0).
     pub fn variable(mut self, name: impl Into<String>, value: impl Into<Value>) -> Self {
         self.call.insert("variables", name.into(), value.into());
         self

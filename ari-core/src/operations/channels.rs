@@ -528,7 +528,7 @@ impl Originate {
         self
     }
 
-    /// One variable.
+    /// One variable (since 12.1.0).
     pub fn variable(mut self, name: impl Into<String>, value: impl Into<Value>) -> Self {
         self.call.insert("variables", name.into(), value.into());
         self
@@ -663,7 +663,7 @@ impl Create {
         self
     }
 
-    /// One variable.
+    /// One variable (since 16.11.0, 17.5.0).
     pub fn variable(mut self, name: impl Into<String>, value: impl Into<Value>) -> Self {
         self.call.insert("variables", name.into(), value.into());
         self

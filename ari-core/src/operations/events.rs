@@ -11,6 +11,7 @@ use super::{
 use crate::{
     call::Call,
     entity::EntityKind,
+    handle::ChannelHandle,
     operation::{self, Method, OperationSpec, ParameterSpec, ParameterType},
     scope::Through,
     version::Version,
@@ -45,6 +46,13 @@ impl EventOperations {
         application: impl Into<String>,
     ) -> ClaimChannel {
         ClaimChannel::new(&self.through, channel_id, application)
+    }
+}
+
+impl ChannelHandle {
+    /// Claims a call that was offered to several applications.
+    pub fn claim(&self, application: impl Into<String>) -> ClaimChannel {
+        ClaimChannel::new(&self.through, self.id(), application)
     }
 }
 

@@ -182,7 +182,15 @@ fn handles_name_themselves() {
         ),
         "POST /channels/c/record?name=r&format=wav&ifExists=overwrite&maxDurationSeconds=9"
     );
+    assert_eq!(
+        line(&channel.claim("demo")),
+        "POST /events/claim?channelId=c&application=demo"
+    );
     let bridge = ari.bridges().handle(BridgeId::new("b"));
+    assert_eq!(
+        line(&bridge.create().name("talk")),
+        "POST /bridges/b?name=talk"
+    );
     assert_eq!(
         line(&bridge.add_channel(["c", "d"]).mute(true)),
         "POST /bridges/b/addChannel?channel=c%2Cd&mute=true"

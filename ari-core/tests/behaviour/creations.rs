@@ -62,6 +62,13 @@ fn a_handle_knows_what_the_answer_told() {
         channel.snapshot().unwrap().name.as_deref(),
         Some("PJSIP/alice-1")
     );
+    fake.answer(ORIGINATE, 200, &json!({ "id": "staged", "state": "Down" }));
+    let originate = ari.channels().originate("PJSIP/alice").channel_id("staged");
+    let staged = now(originate.staged()).unwrap();
+    assert!(staged.handle().snapshot().is_none());
+    let (channel, _events) = now(staged.send()).unwrap();
+    assert_eq!(channel.id(), "staged");
+    assert!(channel.snapshot().is_some());
 }
 
 #[test]
@@ -172,6 +179,26 @@ fn a_refused_creation_leaves_nothing() {
     fake.answer(ORIGINATE, 500, &json!({ "error": "Allocation failed" }));
     let staged = now(ari.channels().originate("PJSIP/nobody").staged()).unwrap();
     assert_eq!(now(staged.send()).unwrap_err().status(), Some(500));
+    assert_eq!(held(&ari), NOTHING);
+}
+
+#[test]
+fn a_creation_that_is_answered_with_nothing_that_was_created_fails_and_leaves_nothing() {
+    let fake = fake();
+    let ari = fake.ari();
+    for answer in [json!({}), json!({ "id": "" }), json!([])] {
+        fake.answer(ORIGINATE, 200, &answer);
+        let plain = now(ari.channels().originate("PJSIP/alice")).unwrap_err();
+        fake.answer(ORIGINATE, 200, &answer);
+        let staged = now(ari.channels().originate("PJSIP/alice").staged()).unwrap();
+        let staged = now(staged.send()).unwrap_err();
+        assert!(matches!(staged, Error::Decode { .. }), "{staged}");
+        assert_eq!(
+            staged.to_string(),
+            format!("cannot decode the answer to {ORIGINATE}: {answer}")
+        );
+        assert_eq!(plain.to_string(), staged.to_string());
+    }
     assert_eq!(held(&ari), NOTHING);
 }
 

@@ -9,8 +9,8 @@ use ari_core::{
 use serde_json::{Value, json};
 
 use crate::support::{
-    GET_CHANNEL, GET_PLAYBACK, Hooked, NOTHING, Task, Verdict, asked, dtmf, fake, held, now,
-    on_channel, on_playback, on_recording, read, ready,
+    GET_CHANNEL, GET_PLAYBACK, Hooked, NOTHING, ORIGINATE, Task, Verdict, asked, dtmf, fake, held,
+    now, on_channel, on_playback, on_recording, read, ready,
 };
 
 /// The kind of the event that ended it; `gone` where none came.
@@ -361,7 +361,10 @@ fn a_wait_sees_the_event_while_its_question_is_under_way() {
 fn what_is_yet_to_be_created_is_not_gone() {
     let fake = fake();
     let ari = fake.ari();
-    for sent in [true, false] {
+    for (round, decided) in ["sent", "answered with no channel", "dropped"]
+        .into_iter()
+        .enumerate()
+    {
         let staged = now(ari.channels().originate("PJSIP/alice").staged()).unwrap();
         let handle = staged.handle().clone();
         let mut wait = Task::start(async move { handle.until_hungup().await });
@@ -370,12 +373,15 @@ fn what_is_yet_to_be_created_is_not_gone() {
             assert!(wait.waits());
         }
         let before = asked(&fake, GET_CHANNEL);
-        assert_eq!(before, usize::from(!sent));
+        assert_eq!(before, round, "{decided}");
         // Once it is decided, it is asked for: nobody knows this channel.
-        if sent {
-            drop(now(staged.send()).unwrap());
-        } else {
-            drop(staged);
+        match decided {
+            "sent" => drop(now(staged.send()).unwrap()),
+            "dropped" => drop(staged),
+            _ => {
+                fake.answer(ORIGINATE, 200, &json!({}));
+                now(staged.send()).unwrap_err();
+            }
         }
         fake.advance(Duration::from_secs(1));
         assert!(wait.waits());

@@ -172,6 +172,23 @@ fn an_answer_that_cannot_be_decoded_names_the_place_and_shows_its_beginning() {
 }
 
 #[test]
+fn a_list_with_an_item_that_has_no_id_cannot_be_decoded() {
+    let fake = fake();
+    let ari = fake.ari();
+    fake.answer("GET /channels", 200, &json!([{ "id": "c" }, { "id": "" }]));
+    let error = now(ari.channels().list()).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        r#"cannot decode the answer to GET /channels at [1]: [{"id":"c"},{"id":""}]"#
+    );
+    // The console is a log channel without a name.
+    let console = json!({ "channel": "", "type": "Console", "status": "Enabled" });
+    fake.answer("GET /asterisk/logging", 200, &json!([console]));
+    let logs = now(ari.asterisk().list_log_channels()).unwrap();
+    assert_eq!(logs.items[0].snapshot().unwrap().kind, "Console");
+}
+
+#[test]
 fn a_sample_is_short_and_on_one_line() {
     assert_eq!(sample(b""), "nothing came");
     assert_eq!(sample(b"a\nb\0c"), "a b c");

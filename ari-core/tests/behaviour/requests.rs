@@ -122,7 +122,14 @@ fn a_query_that_is_too_long_goes_into_the_body() {
     );
     assert_eq!(back.parameters.get("mute"), Some(&json!(true)));
     assert_eq!(back.entities().count(), 101);
-    // What has a body of its own, or can have none, keeps its query.
+    // A text for a list is taken apart as Asterisk does it in a query, and only there.
+    let joined = request(
+        bridges::AddChannel::SPEC,
+        json!({ "bridgeId": "b", "channel": channels.join(",") }),
+    );
+    let http = joined.to_http().unwrap();
+    assert_eq!(body(&http), json!({ "channel": channels }));
+    // What has a body of its own keeps its query.
     let variables = json!({ "A": "1" });
     let whole = request(
         bridges::CreateWithId::SPEC,
@@ -131,13 +138,24 @@ fn a_query_that_is_too_long_goes_into_the_body() {
     let http = whole.to_http().unwrap();
     assert!(http.target.len() > 3_000);
     assert_eq!(body(&http), variables);
-    let get = request(
-        channels::GetChannelVar::SPEC,
-        json!({ "channelId": "c", "variable": "x".repeat(3_000) }),
-    );
-    let http = get.to_http().unwrap();
-    assert!(http.target.len() > 3_000);
-    assert_eq!(http.body, None);
+}
+
+/// Asterisk reads the body of every method.
+#[test]
+fn a_query_of_a_get_that_is_too_long_goes_into_the_body() {
+    let name = "x".repeat(3_000);
+    let names = json!([name, "y"]);
+    for (operation, parameter, value) in [
+        (channels::GetChannelVar::SPEC, "variable", json!(name)),
+        (channels::GetChannelVars::SPEC, "variables", names),
+    ] {
+        let get = request(operation, json!({ "channelId": "c", parameter: value }));
+        let http = get.to_http().unwrap();
+        assert_eq!(http.method, Method::Get);
+        assert!(!http.target.contains('?'), "{}", http.target);
+        assert_eq!(body(&http), json!({ parameter: value }));
+        assert_eq!(back(&http).parameters.get(parameter), Some(&value));
+    }
 }
 
 #[test]

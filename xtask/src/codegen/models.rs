@@ -97,11 +97,12 @@ pub(super) fn declare(spec: &Spec, model: &Model) -> Result<String> {
     let doc = text::with_note(&overlay.doc, &text::since(&model.since()));
     let _ = writeln!(source, "    /// {doc}\n    {} {{", model.name);
     if !overlay.identity.is_empty() {
-        let _ = writeln!(
-            source,
-            "        identity: [{}],",
-            overlay.identity.join(", ")
-        );
+        let fields: Vec<_> = overlay
+            .identity
+            .iter()
+            .map(|name| text::field(name))
+            .collect();
+        let _ = writeln!(source, "        identity: [{}],", fields.join(", "));
     }
     if model.is_event() {
         let _ = writeln!(source, "        tag: {:?},", model.name);

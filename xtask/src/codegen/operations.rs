@@ -168,12 +168,14 @@ fn arguments<'a>(spec: &Spec, operation: &'a Operation) -> Result<Vec<&'a Parame
     Ok(arguments)
 }
 
-/// The entity whose handle has a method for this operation: handle, and how its id gives the path.
+/// The handle that has a method for this operation: that of the entity in its path, or else of the one that its
+/// first argument names.
 fn owner<'a>(spec: &'a Spec, operation: &Operation) -> Result<Option<&'a str>> {
     let overlay = spec.operation_overlay(operation)?;
-    let Some(first) = arguments(spec, operation)?
-        .into_iter()
-        .find(|parameter| parameter.location == "path")
+    let concerns = |name: &str| overlay.concerns.iter().any(|(_, known)| known == name);
+    let first = arguments(spec, operation)?.into_iter().next();
+    // Arguments of the path come first.
+    let Some(first) = first.filter(|first| first.location == "path" || concerns(&first.name))
     else {
         return Ok(None);
     };

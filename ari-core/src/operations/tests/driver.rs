@@ -263,6 +263,20 @@ pub(super) fn say(ari: &Ari, given: &Given) -> Option<Said> {
                 call = call.variables(value);
             }
             said.builder(call, Some(Given::again::<models::Bridge>));
+            let mut call = ari.bridges().handle(given.text("bridgeId")?).create();
+            if let Some(value) = given.texts("type") {
+                call = call.bridge_type(value);
+            }
+            if let Some(value) = given.text("bridgeId") {
+                call = call.bridge_id(value);
+            }
+            if let Some(value) = given.text("name") {
+                call = call.name(value);
+            }
+            if let Some(value) = given.members("variables") {
+                call = call.variables(value);
+            }
+            said.handle(&call);
             said
         }
         ("bridges", "get") => {
@@ -1412,6 +1426,11 @@ pub(super) fn say(ari: &Ari, given: &Given) -> Option<Said> {
                 .event_operations()
                 .claim_channel(given.text("channelId")?, given.text("application")?);
             said.builder(call, None);
+            let call = ari
+                .channels()
+                .handle(given.text("channelId")?)
+                .claim(given.text("application")?);
+            said.handle(&call);
             said
         }
         ("mailboxes", "list") => {

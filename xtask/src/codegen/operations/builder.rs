@@ -121,7 +121,7 @@ fn setter(spec: &Spec, operation: &Operation, parameter: &Parameter) -> Result<S
     }
     let mut source = String::new();
     if parameter.kind == "containers" {
-        source.push_str(&member_setter(&parameter.name));
+        source.push_str(&member_setter(parameter));
         doc.push_str(" They replace those set before.");
     }
     let _ = writeln!(source, "/// {doc}");
@@ -134,16 +134,23 @@ fn setter(spec: &Spec, operation: &Operation, parameter: &Parameter) -> Result<S
 }
 
 /// The setter of one member of an object, or of one item of a list of attributes.
-fn member_setter(parameter: &str) -> String {
-    match parameter {
-        "fields" => "/// One attribute and its value.\n\
-            pub fn field(mut self, attribute: impl Into<String>, value: impl Into<Value>) -> Self {\n\
-                support::push_attribute(&mut self.call, attribute.into(), value.into());\n    self\n}\n\n"
-            .to_owned(),
-        _ => format!(
-            "/// One variable.\n\
-             pub fn variable(mut self, name: impl Into<String>, value: impl Into<Value>) -> Self {{\n\
-                 self.call.insert({parameter:?}, name.into(), value.into());\n    self\n}}\n\n"
+fn member_setter(parameter: &Parameter) -> String {
+    let name = parameter.name.as_str();
+    let (sentence, method) = match name {
+        "fields" => (
+            "One attribute and its value.",
+            "pub fn field(mut self, attribute: impl Into<String>, value: impl Into<Value>) -> Self {\n\
+                support::push_attribute(&mut self.call, attribute.into(), value.into());\n    self\n}"
+                .to_owned(),
         ),
-    }
+        _ => (
+            "One variable.",
+            format!(
+                "pub fn variable(mut self, name: impl Into<String>, value: impl Into<Value>) -> Self {{\n\
+                    self.call.insert({name:?}, name.into(), value.into());\n    self\n}}"
+            ),
+        ),
+    };
+    let doc = text::with_note(sentence, &text::since(&parameter.since()));
+    format!("/// {doc}\n{method}\n\n")
 }
