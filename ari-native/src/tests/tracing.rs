@@ -2,7 +2,7 @@
 
 use std::{
     io,
-    sync::{Arc, Mutex},
+    sync::{Arc, LazyLock, Mutex},
 };
 
 use futures::SinkExt;
@@ -11,7 +11,7 @@ use tokio_tungstenite::tungstenite::{
     protocol::{CloseFrame, frame::coding::CloseCode},
 };
 use tracing::{
-    Level,
+    Dispatch, Level,
     subscriber::{DefaultGuard, set_default},
 };
 use tracing_subscriber::fmt::MakeWriter;
@@ -52,8 +52,19 @@ impl<'a> MakeWriter<'a> for Log {
     }
 }
 
+/// As long as there is one subscriber only, whoever comes first to a line that logs decides whether it is of interest,
+/// even a test on another thread that has none.
+static ANOTHER: LazyLock<Dispatch> = LazyLock::new(|| {
+    let subscriber = tracing_subscriber::fmt()
+        .with_writer(io::sink)
+        .with_max_level(Level::TRACE)
+        .finish();
+    Dispatch::new(subscriber)
+});
+
 /// Logs at a level, until the guard is dropped.
 fn logging(level: Level) -> (Log, DefaultGuard) {
+    LazyLock::force(&ANOTHER);
     let log = Log::default();
     let subscriber = tracing_subscriber::fmt()
         .with_writer(log.clone())
