@@ -218,7 +218,10 @@ async fn subscriptions_and_filter_are_applied_again_where_they_are_missing() {
         "PUT /ari/applications/demo/eventFilter",
     ];
     assert_eq!(asked[0], restored[0]);
-    assert!(asked.contains(&restored[1].to_owned()), "{asked:?}");
+    assert_eq!(
+        asked[1], restored[1],
+        "before what it is to keep away: {asked:?}"
+    );
     assert_eq!(
         asked.iter().filter(|line| *line == subscription).count(),
         2,
