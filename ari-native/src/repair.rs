@@ -102,6 +102,9 @@ async fn apply(link: &Link, repair: Repair) -> bool {
     };
     let (request, times) = repair.request();
     for _ in 0..times {
+        if !link.memory().is_wanted(&repair) {
+            return true;
+        }
         let answer = link.ask(&request, true).await;
         match &answer {
             Ok(response) if response.is_success() => link.memory().told(&repair),

@@ -109,7 +109,11 @@ impl Memory {
 
     /// Notes what an answered request changes.
     pub(crate) fn note(&mut self, request: &Request, response: &Response) {
-        if request.operation.resource != "applications" || !response.is_success() {
+        // What is to be given back, and was forgotten by Asterisk, is not wanted any more either.
+        let was_not_there =
+            request.operation.name == "unsubscribe" && matches!(response.status, 404 | 422);
+        if request.operation.resource != "applications" || !(response.is_success() || was_not_there)
+        {
             return;
         }
         let name = request.parameters.text("applicationName");
@@ -183,6 +187,20 @@ impl Memory {
             && let Some(subscribed) = known.sources.get_mut(source)
         {
             subscribed.owed = subscribed.owed.saturating_sub(1);
+        }
+    }
+
+    /// Whether it is still to be repaired: meanwhile the program may have given it back.
+    pub(crate) fn is_wanted(&self, repair: &Repair) -> bool {
+        let Some(known) = self.applications.get(&repair.application) else {
+            return false;
+        };
+        match &repair.what {
+            Missing::Source(source, _) => known
+                .sources
+                .get(source)
+                .is_some_and(|subscribed| subscribed.owed > 0),
+            Missing::Filter(_) => true,
         }
     }
 
@@ -402,6 +420,36 @@ mod tests {
         unsubscribe(&mut memory, json!(["bridge:b1"]));
         unsubscribe(&mut memory, json!(["bridge:b1"]));
         assert_eq!(missing(&mut memory, &json!({})), ["channel: 1"]);
+    }
+
+    #[test]
+    fn what_is_given_back_before_it_is_told_again_is_owed_no_more() {
+        let mut memory = memory();
+        for _ in 0..4 {
+            subscribe(&mut memory, json!(["bridge:b1"]));
+        }
+        let (none, named) = (json!({}), json!({ "bridge_ids": ["b1"] }));
+        let repair = memory
+            .missing(&"demo".into(), &Known::read(&none))
+            .remove(0);
+        let give_back = |memory: &mut Memory, status| {
+            let (operation, source) = (&applications::UNSUBSCRIBE, json!(["bridge:b1"]));
+            let answer = json!({});
+            answered(memory, operation, "eventSource", source, status, &answer);
+        };
+        give_back(&mut memory, 422);
+        give_back(&mut memory, 404);
+        memory.told(&repair);
+        assert_eq!(missing(&mut memory, &named), ["bridge:b1 1"]);
+        assert!(memory.is_wanted(&repair));
+        give_back(&mut memory, 500);
+        assert!(memory.is_wanted(&repair), "it may be there still");
+        give_back(&mut memory, 422);
+        memory.told(&repair);
+        assert!(!memory.is_wanted(&repair));
+        give_back(&mut memory, 422);
+        assert!(memory.is_empty());
+        assert!(!memory.is_wanted(&repair));
     }
 
     #[test]

@@ -315,6 +315,42 @@ async fn what_was_given_back_before_it_was_restored_is_not_restored() {
     );
 }
 
+/// The repair has begun already, and has not come to what is given back.
+#[tokio::test(start_paused = true)]
+async fn what_was_given_back_during_the_repair_is_not_restored() {
+    let (ari, mut server) = connected().await;
+    let mut all = ari.events().await.unwrap();
+    let socket = server.socket().await;
+    for source in ["bridge:1", "bridge:2", "bridge:3", "bridge:4", "bridge:5"] {
+        subscribe(&ari, &server, source).await;
+    }
+    let before = server.seen().len();
+    ok(&server, APPLICATION, "{}");
+    for _ in 0..4 {
+        server.on(SUBSCRIBE, Reply::Silence);
+    }
+    let socket = again(&mut server, socket).await;
+    server.saw(before + 5).await;
+    server.on(
+        "DELETE /applications/demo/subscription",
+        Reply::Answer("422 Unprocessable Entity", "{}"),
+    );
+    let refused = ari.applications().unsubscribe("demo", "bridge:5").await;
+    assert_eq!(refused.unwrap_err().status(), Some(422));
+    let there = r#"{"bridge_ids":["1","2","3","4"]}"#;
+    ok(&server, APPLICATION, there);
+    assert_eq!(next(&mut all).await, "Gap Reconnected None");
+    assert_eq!(next(&mut all).await, "Resynced");
+    let asked = lines(&server, before);
+    assert!(
+        !asked
+            .iter()
+            .any(|line| line.starts_with("POST") && line.ends_with('5')),
+        "{asked:?}"
+    );
+    drop(socket);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_second_loss_begins_anew() {
     let (ari, mut server) = connected().await;
