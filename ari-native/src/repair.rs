@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use ari_core::{Error, Metadata, Request, Response, Result, operations::applications};
 use futures::{StreamExt, stream};
 use serde_json::Value;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 use crate::{
     backoff::Backoff,
@@ -23,6 +23,28 @@ const TRIES: u32 = 3;
 /// How long the last event of what is gone may be on its way: answers and events come by different ways.
 const GRACE: Duration = Duration::from_secs(1);
 
+/// Subscribes the applications to everything where that is wanted and Asterisk has passed over it, as it does for an
+/// application that exists already. Where it cannot be done, the log says so, and the next repair tries again.
+///
+/// # Cancel safety
+/// What is subscribed to by then stays so.
+pub(crate) async fn widen(link: &Link) {
+    let mut backoff = Backoff::new(fastrand::Rng::new());
+    let widened = timeout(link.limits.connect, async {
+        for attempt in 1..TRIES {
+            if restore(link, attempt).await {
+                return true;
+            }
+            sleep(backoff.next_wait()).await;
+        }
+        restore(link, TRIES).await || link.memory().applications().is_empty()
+    });
+    if !widened.await.unwrap_or_default() {
+        let asterisk = link.peer();
+        tracing::warn!(%asterisk, "it is not known whether the applications hear of everything");
+    }
+}
+
 /// Restores the subscriptions and the filters, and compares what is waited for with what there is. Once it
 /// is done, streams are to be told that they are resynced.
 ///
@@ -33,8 +55,9 @@ const GRACE: Duration = Duration::from_secs(1);
 /// Dropping the future is what a second loss does: the next repair begins anew.
 pub(crate) async fn repair(link: Arc<Link>) {
     let mut backoff = Backoff::new(fastrand::Rng::new());
-    loop {
-        let restored = restore(&link).await;
+    link.memory().begin_anew();
+    for attempt in 1.. {
+        let restored = restore(&link, attempt).await;
         // Always after the last of it: what ended before that has ended without an event.
         compare(&link).await;
         if restored {
@@ -56,7 +79,7 @@ pub(crate) async fn check(link: Arc<Link>) {
 }
 
 /// Tells Asterisk what it has forgotten; gives whether nothing is missing any more.
-async fn restore(link: &Link) -> bool {
+async fn restore(link: &Link, attempt: u32) -> bool {
     let mut complete = true;
     let names = link.memory().applications();
     for name in names {
@@ -69,7 +92,13 @@ async fn restore(link: &Link) -> bool {
         };
         let Some(application) = application else {
             complete = false;
-            warn(&name, "it is not known what is missing", &answer);
+            // Where somebody may not ask, or nobody can tell, there is an end to it.
+            let refused = matches!(&answer, Ok(answer) if answer.status < 500);
+            if refused && attempt >= TRIES && link.memory().forgo_everything(&name) {
+                warn(&name, "it may not hear of everything", &answer);
+            } else {
+                warn(&name, "it is not known what is missing", &answer);
+            }
             continue;
         };
         // Read before the memory is locked, which the reader needs for each event.
@@ -98,8 +127,13 @@ async fn apply(link: &Link, repair: Repair) -> bool {
             tracing::debug!(application, source, "a subscription is missing");
             "source"
         }
+        Missing::All(kind) => {
+            tracing::debug!(application, kind, "a subscription to all is missing");
+            "everything"
+        }
         Missing::Filter(_) => "filter",
     };
+    let is_all = matches!(repair.what, Missing::All(_));
     let (request, times) = repair.request();
     for _ in 0..times {
         if !link.memory().is_wanted(&repair) {
@@ -108,11 +142,19 @@ async fn apply(link: &Link, repair: Repair) -> bool {
         let answer = link.ask(&request, true).await;
         match &answer {
             Ok(response) if response.is_success() => link.memory().told(&repair),
-            // Its source is gone, or this Asterisk does not know such a thing: trying again changes nothing.
+            // Its source is gone, this Asterisk does not know such a thing, or it is not for this user: trying again
+            // changes nothing.
             Err(Error::Unsupported { .. })
             | Ok(Response {
                 status: 400 | 422, ..
             }) => {
+                warn(application, "it is given up", &answer);
+                link.memory().forget(&repair);
+                return true;
+            }
+            Ok(Response {
+                status: 401..=499, ..
+            }) if is_all => {
                 warn(application, "it is given up", &answer);
                 link.memory().forget(&repair);
                 return true;

@@ -1,8 +1,8 @@
 //! What Asterisk has to be told again after a reconnect: no I/O.
 //!
 //! While an application has live channels, bridges or subscriptions, Asterisk keeps it, with its
-//! subscriptions and its event filter; otherwise, and always with `subscribeAll`, the application that is
-//! there afterwards is a new one. So it is asked for, and told only what is missing.
+//! subscriptions and its event filter, but not with those to all of a kind; otherwise the application that is there
+//! afterwards is a new one, and only then `subscribeAll` counts. So it is asked for, and told only what is missing.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -17,11 +17,21 @@ use serde_json::{Value, json};
 /// How Asterisk names a subscription to all of a kind.
 const ALL: &str = "__AST_";
 
+/// Kinds of sources, and where the description of an application lists those that it is subscribed to.
+const KINDS: [(&str, &str); 4] = [
+    ("channel", "channel_ids"),
+    ("bridge", "bridge_ids"),
+    ("endpoint", "endpoint_ids"),
+    ("deviceState", "device_names"),
+];
+
 /// The explicit subscriptions and the event filter of each of the client's applications, as the answers
 /// that came through it say.
 #[derive(Debug)]
 pub(crate) struct Memory {
     applications: BTreeMap<Arc<str>, Remembered>,
+    /// They are to hear of everything. Asterisk passes over `subscribeAll` for an application that exists already.
+    everything: bool,
 }
 
 #[derive(Debug, Default)]
@@ -29,6 +39,8 @@ struct Remembered {
     /// By source, as in `bridge:ID`.
     sources: BTreeMap<String, Subscribed>,
     filter: Option<Filter>,
+    /// Kinds of which Asterisk refuses to tell everything.
+    refused: BTreeSet<&'static str>,
 }
 
 #[derive(Debug, Default)]
@@ -72,6 +84,8 @@ pub(crate) struct Repair {
 pub(crate) enum Missing {
     /// A subscription, counted so often.
     Source(String, u32),
+    /// A subscription to all of a kind that the client wants, not the program.
+    All(&'static str),
     /// The event filter.
     Filter(Value),
 }
@@ -80,13 +94,14 @@ impl Repair {
     /// The request that repairs it, and how often it is to be sent.
     pub(crate) fn request(&self) -> (Request, u32) {
         let application = &*self.application;
+        let subscribe = |source: String| {
+            Request::new(&applications::SUBSCRIBE, Metadata::default())
+                .with("applicationName", application)
+                .with("eventSource", vec![source])
+        };
         match &self.what {
-            Missing::Source(source, times) => {
-                let request = Request::new(&applications::SUBSCRIBE, Metadata::default())
-                    .with("applicationName", application)
-                    .with("eventSource", vec![source.clone()]);
-                (request, *times)
-            }
+            Missing::Source(source, times) => (subscribe(source.clone()), *times),
+            Missing::All(kind) => (subscribe(all_of(kind)), 1),
             Missing::Filter(filter) => {
                 let request = Request::new(&applications::FILTER, Metadata::default())
                     .with("applicationName", application)
@@ -104,7 +119,29 @@ impl Memory {
             .map(|name| (name, Remembered::default()));
         Self {
             applications: applications.collect(),
+            everything: false,
         }
+    }
+
+    /// Has the applications hear of everything.
+    pub(crate) fn want_everything(&mut self) {
+        self.everything = true;
+    }
+
+    /// Forgets what Asterisk refused: another one may answer now.
+    pub(crate) fn begin_anew(&mut self) {
+        for known in self.applications.values_mut() {
+            known.refused.clear();
+        }
+    }
+
+    /// Has an application do without hearing of everything; gives whether it was to.
+    pub(crate) fn forgo_everything(&mut self, application: &str) -> bool {
+        let known = self.applications.get_mut(application);
+        if let Some(known) = known.filter(|_| self.everything) {
+            known.refused.extend(KINDS.map(|(kind, _)| kind));
+        }
+        self.everything
     }
 
     /// Notes what an answered request changes.
@@ -200,7 +237,7 @@ impl Memory {
                 .sources
                 .get(source)
                 .is_some_and(|subscribed| subscribed.owed > 0),
-            Missing::Filter(_) => true,
+            Missing::All(_) | Missing::Filter(_) => true,
         }
     }
 
@@ -210,6 +247,9 @@ impl Memory {
             match &repair.what {
                 Missing::Source(source, _) => {
                     known.sources.remove(source);
+                }
+                Missing::All(kind) => {
+                    known.refused.insert(*kind);
                 }
                 Missing::Filter(_) => known.filter = None,
             }
@@ -223,10 +263,9 @@ impl Memory {
 
     /// The applications that have something to be told again.
     pub(crate) fn applications(&self) -> Vec<Arc<str>> {
-        let told = self
-            .applications
-            .iter()
-            .filter(|(_, known)| !known.is_empty());
+        let told = self.applications.iter().filter(|(_, known)| {
+            !known.is_empty() || self.everything && known.refused.len() < KINDS.len()
+        });
         told.map(|(name, _)| Arc::clone(name)).collect()
     }
 
@@ -248,6 +287,14 @@ impl Memory {
             .iter()
             .filter(|(_, subscribed)| subscribed.owed > 0)
             .map(|(source, subscribed)| Missing::Source(source.clone(), subscribed.owed));
+        let all = KINDS
+            .into_iter()
+            .filter(|(kind, _)| {
+                let asked_for = known.sources.contains_key(&all_of(kind));
+                self.everything && !asked_for && !known.refused.contains(kind)
+            })
+            .filter(|(kind, _)| !there.has(&all_of(kind)))
+            .map(|(kind, _)| Missing::All(kind));
         let filter = known
             .filter
             .as_ref()
@@ -260,6 +307,7 @@ impl Memory {
         filter
             .into_iter()
             .chain(sources)
+            .chain(all)
             .map(|what| Repair {
                 application: Arc::clone(name),
                 what,
@@ -272,6 +320,11 @@ impl Remembered {
     fn is_empty(&self) -> bool {
         self.sources.is_empty() && self.filter.is_none()
     }
+}
+
+/// The source that stands for all of a kind.
+fn all_of(kind: &str) -> String {
+    format!("{kind}:")
 }
 
 /// Subscriptions to devices, and those to all of a kind, are there or not.
@@ -297,20 +350,15 @@ struct Heard<'a> {
 impl<'a> Known<'a> {
     /// Reads an application as Asterisk describes it.
     pub(crate) fn read(application: &'a Value) -> Self {
-        let heard = |member: &str| {
+        let heard = |(kind, member)| {
             let items = application.get(member).and_then(Value::as_array);
             let ids = items.into_iter().flatten().filter_map(Value::as_str);
             let ids: BTreeSet<_> = ids.collect();
             let all = ids.iter().any(|id| id.starts_with(ALL));
-            Heard { all, ids }
+            (kind, Heard { all, ids })
         };
         Self {
-            kinds: [
-                ("channel", heard("channel_ids")),
-                ("bridge", heard("bridge_ids")),
-                ("endpoint", heard("endpoint_ids")),
-                ("deviceState", heard("device_names")),
-            ],
+            kinds: KINDS.map(heard),
             filter: Filter::read(application),
         }
     }
@@ -369,6 +417,7 @@ mod tests {
         let repairs = memory.missing(&"demo".into(), &Known::read(application));
         let tell = |repair: Repair| match repair.what {
             Missing::Source(source, times) => format!("{source} {times}"),
+            Missing::All(kind) => format!("all of {kind}"),
             Missing::Filter(filter) => filter.to_string(),
         };
         repairs.into_iter().map(tell).collect()
@@ -480,6 +529,46 @@ mod tests {
         subscribe(&mut memory, json!(["channel:c1", "channel:", "bridge:b1"]));
         let application = json!({ "channel_ids": ["__AST_CHANNEL_ALL_TOPIC"] });
         assert_eq!(missing(&mut memory, &application), ["bridge:b1 1"]);
+    }
+
+    #[test]
+    fn whoever_is_to_hear_of_everything_is_told_of_the_kinds_that_are_missing() {
+        let mut memory = memory();
+        memory.want_everything();
+        assert_eq!(memory.applications(), ["demo".into(), "other".into()]);
+        let some = json!({
+            "channel_ids": ["__AST_CHANNEL_ALL_TOPIC"], "bridge_ids": ["b1"],
+            "device_names": ["__AST_DEVICE_STATE_ALL_TOPIC"],
+        });
+        assert_eq!(
+            missing(&mut memory, &some),
+            ["all of bridge", "all of endpoint"]
+        );
+        // What the program asked for by itself is told once.
+        subscribe(&mut memory, json!(["bridge:"]));
+        assert_eq!(
+            missing(&mut memory, &some),
+            ["bridge: 1", "all of endpoint"]
+        );
+        let endpoints = Repair {
+            application: "demo".into(),
+            what: Missing::All("endpoint"),
+        };
+        let target = endpoints.request().0.to_http().unwrap().target;
+        assert!(
+            target.ends_with("/subscription?eventSource=endpoint%3A"),
+            "{target}"
+        );
+        memory.forget(&endpoints);
+        assert_eq!(missing(&mut memory, &some), ["bridge: 1"]);
+        assert!(memory.forgo_everything("other"));
+        assert_eq!(memory.applications(), ["demo".into()]);
+        memory.begin_anew();
+        assert_eq!(memory.applications(), ["demo".into(), "other".into()]);
+        assert_eq!(
+            missing(&mut memory, &some),
+            ["bridge: 1", "all of endpoint"]
+        );
     }
 
     #[test]

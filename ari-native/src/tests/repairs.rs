@@ -351,6 +351,89 @@ async fn what_was_given_back_during_the_repair_is_not_restored() {
     drop(socket);
 }
 
+/// Asterisk drops what was subscribed to by `subscribeAll` with the socket, and passes over it while the application
+/// is there.
+#[tokio::test(start_paused = true)]
+async fn all_that_is_missing_is_subscribed_to_after_each_connect() {
+    let mut server = Server::new();
+    ok(
+        &server,
+        APPLICATION,
+        r#"{"channel_ids":["__AST_CHANNEL_ALL_TOPIC"],"bridge_ids":["b"]}"#,
+    );
+    for _ in 0..3 {
+        ok(&server, SUBSCRIBE, "{}");
+    }
+    let all = [
+        "subscription?eventSource=bridge%3A",
+        "subscription?eventSource=deviceState%3A",
+        "subscription?eventSource=endpoint%3A",
+    ];
+    let posted = |server: &Server, since| {
+        let asked = lines(server, since);
+        assert_eq!(asked[0], "GET /ari/applications/demo");
+        let mut posted: Vec<_> = asked[1..]
+            .iter()
+            .map(|line| {
+                line.trim_start_matches("POST /ari/applications/demo/")
+                    .to_owned()
+            })
+            .collect();
+        posted.sort();
+        posted
+    };
+    let ari = to(&server).subscribe_all(true).connect().await.unwrap();
+    assert_eq!(posted(&server, 0), all, "it is connected, and hears it");
+    let mut events = ari.events().await.unwrap();
+    let socket = server.socket().await;
+    let before = server.seen().len();
+    ok(
+        &server,
+        APPLICATION,
+        r#"{"channel_ids":["__AST_CHANNEL_ALL_TOPIC"]}"#,
+    );
+    for _ in 0..3 {
+        ok(&server, SUBSCRIBE, "{}");
+    }
+    let _socket = again(&mut server, socket).await;
+    assert_eq!(next(&mut events).await, "Gap Reconnected None");
+    assert_eq!(next(&mut events).await, "Resynced");
+    assert_eq!(posted(&server, before), all);
+}
+
+/// As for a user who may only read, or where the operations on applications are not loaded.
+#[tokio::test(start_paused = true)]
+async fn an_asterisk_that_refuses_to_tell_everything_is_connected_to() {
+    const REFUSED: Reply = Reply::Answer("403 Forbidden", r#"{"message":"Write access denied"}"#);
+    for may_ask in [true, false] {
+        let mut server = Server::new();
+        let script = |server: &Server| {
+            if may_ask {
+                ok(server, APPLICATION, "{}");
+                (0..4).for_each(|_| {
+                    server.on(SUBSCRIBE, REFUSED);
+                });
+            } else {
+                (0..3).for_each(|_| {
+                    server.on(APPLICATION, REFUSED);
+                });
+            }
+        };
+        script(&server);
+        let ari = to(&server).subscribe_all(true).connect().await.unwrap();
+        let requests = if may_ask { 5 } else { 3 };
+        assert_eq!(lines(&server, 0).len(), requests);
+        let mut events = ari.events().await.unwrap();
+        let socket = server.socket().await;
+        script(&server);
+        let _socket = again(&mut server, socket).await;
+        assert_eq!(next(&mut events).await, "Gap Reconnected None");
+        assert_eq!(next(&mut events).await, "Resynced");
+        let asked = lines(&server, 0);
+        assert_eq!(asked.len(), 2 * requests, "it is asked anew: {asked:?}");
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_second_loss_begins_anew() {
     let (ari, mut server) = connected().await;
