@@ -261,6 +261,11 @@ impl Memory {
         self.applications.values().all(Remembered::is_empty)
     }
 
+    /// The client's applications.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &Arc<str>> {
+        self.applications.keys()
+    }
+
     /// The applications that have something to be told again.
     pub(crate) fn applications(&self) -> Vec<Arc<str>> {
         let told = self.applications.iter().filter(|(_, known)| {
