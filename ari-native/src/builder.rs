@@ -23,6 +23,7 @@ use crate::{
     link::{Ending, Limits, Link},
     meter,
     pool::Pool,
+    repair::widen,
     replaced::{Standing, WhenReplaced},
     session::Keepalive,
     tls::{self, OwnCertificate, Trust},
@@ -137,7 +138,11 @@ impl Builder {
 
     /// Subscribes the applications to the events of everything in Asterisk, not only of what is theirs.
     ///
-    /// Asterisk does so only for an application that does not exist yet.
+    /// Asterisk itself does so only for an application that does not exist yet: one that has live channels, bridges or
+    /// subscriptions outlives its connection. So after each connect it is asked what an application hears of, and told
+    /// to subscribe to all channels, bridges, endpoints and device states where these are missing; events about what the
+    /// application was subscribed to before may then come twice. Where Asterisk refuses that, the client is connected
+    /// all the same, and the log says so.
     pub const fn subscribe_all(mut self, all: bool) -> Self {
         self.subscribe_all = all;
         self
@@ -273,6 +278,7 @@ impl Builder {
         link.connected(&greeting);
         link.tracker
             .spawn(driver::run(Ending(Arc::clone(link)), socket));
+        widen(link).await;
         Ok(client)
     }
 
@@ -323,7 +329,11 @@ impl Builder {
         let desk = self
             .over_socket
             .then(|| Desk::new(self.max_answer_bytes, OVERTIME));
-        Ok(Link::new(standing, http, desk, plan, limits, tracker))
+        let link = Link::new(standing, http, desk, plan, limits, tracker);
+        if self.subscribe_all {
+            link.memory().want_everything();
+        }
+        Ok(link)
     }
 
     /// Checks the names; the first one is the client's own.

@@ -1,12 +1,17 @@
 //! What streams and waits wait for, compared with what there is: no I/O.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::{
+    borrow::Cow,
+    collections::{BTreeSet, HashMap, HashSet},
+    sync::Arc,
+};
 
 use ari_core::{
     EntityKind, Metadata, OperationSpec, Place, Placed, Request,
     operations::{bridges, channels, playbacks, recordings},
     router::Awaited,
 };
+use serde::Deserialize;
 
 /// Playbacks and recordings that are asked for, each by itself; what is beyond asks by itself, over time.
 const MAX_QUESTIONS: usize = 256;
@@ -53,17 +58,51 @@ pub(crate) struct Comparison {
     gone: HashSet<(EntityKind, String)>,
     /// Channels that exist and are in no application.
     elsewhere: HashMap<String, Place>,
+    /// Applications of which somebody takes the new calls, or took them.
+    calls: BTreeSet<Arc<str>>,
+    /// Channels that are in one of these.
+    entered: Vec<String>,
+}
+
+/// What is read of a channel for the application that it is in.
+#[derive(Deserialize)]
+struct Entered<'a> {
+    #[serde(borrow)]
+    id: Cow<'a, str>,
+    #[serde(borrow)]
+    dialplan: Option<Running<'a>>,
+}
+
+#[derive(Deserialize)]
+struct Running<'a> {
+    #[serde(borrow)]
+    app_name: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    app_data: Option<Cow<'a, str>>,
+}
+
+impl Entered<'_> {
+    /// The Stasis application that it is in.
+    fn application(&self) -> Option<&str> {
+        let running = self.dialplan.as_ref();
+        let running = running.filter(|running| running.app_name.as_deref() == Some("Stasis"))?;
+        // Its arguments follow.
+        running.app_data.as_deref()?.split(',').next()
+    }
 }
 
 impl Comparison {
-    /// Begins with what is waited for; whatever is created from now on does not count.
-    pub(crate) fn new(awaited: Vec<Awaited>) -> Self {
+    /// Begins with what is waited for, and with the applications whose new calls are; whatever is created from now on
+    /// does not count.
+    pub(crate) fn new(awaited: Vec<Awaited>, calls: BTreeSet<Arc<str>>) -> Self {
         Self {
             awaited,
             listed: HashSet::new(),
             exist: HashSet::new(),
             gone: HashSet::new(),
             elsewhere: HashMap::new(),
+            calls,
+            entered: Vec::new(),
         }
     }
 
@@ -72,6 +111,7 @@ impl Comparison {
         let mut questions = Vec::new();
         for kind in [EntityKind::Channel, EntityKind::Bridge] {
             let wanted = self.awaited.iter().any(|awaited| awaited.kind() == kind);
+            let wanted = wanted || kind == EntityKind::Channel && !self.calls.is_empty();
             if wanted && !self.listed.contains(&kind) {
                 questions.push(Question::List(kind));
             }
@@ -102,6 +142,9 @@ impl Comparison {
                 let Some(items) = items else {
                     return Verdict::Unclear;
                 };
+                if *kind == EntityKind::Channel && !self.calls.is_empty() {
+                    self.note_entered(body);
+                }
                 for item in items {
                     if item.place() != Place::Inside {
                         let place = item.place();
@@ -123,9 +166,22 @@ impl Comparison {
         Verdict::Clear
     }
 
+    /// Notes who is in an application whose new calls are taken.
+    fn note_entered(&mut self, channels: &[u8]) {
+        let channels: Vec<Entered<'_>> = serde_json::from_slice(channels).unwrap_or_default();
+        let entered = channels.into_iter().filter(|channel| {
+            let application = channel.application();
+            application.is_some_and(|name| self.calls.contains(name))
+        });
+        self.entered = entered.map(|channel| channel.id.into_owned()).collect();
+    }
+
     /// Who is gone, and who nobody could tell of.
     pub(crate) fn outcome(self) -> Compared {
-        let mut compared = Compared::default();
+        let mut compared = Compared {
+            entered: self.entered,
+            ..Compared::default()
+        };
         for awaited in self.awaited {
             let one = (awaited.kind(), awaited.id().to_owned());
             if self.exist.contains(&one) {
@@ -154,4 +210,6 @@ pub(crate) struct Compared {
     pub(crate) unknown: Vec<Awaited>,
     /// They are outside of every application, where no event may tell of their end.
     pub(crate) outside: Vec<Awaited>,
+    /// Channels in an application whose new calls are taken.
+    pub(crate) entered: Vec<String>,
 }

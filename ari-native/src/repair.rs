@@ -1,11 +1,15 @@
 //! What is done once a lost WebSocket is back, before streams are told that all is restored.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeSet, HashSet},
+    sync::Arc,
+    time::Duration,
+};
 
-use ari_core::{Error, Metadata, Request, Response, Result, operations::applications};
+use ari_core::{EntityKind, Error, Metadata, Request, Response, Result, operations::applications};
 use futures::{StreamExt, stream};
 use serde_json::Value;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 use crate::{
     backoff::Backoff,
@@ -23,6 +27,31 @@ const TRIES: u32 = 3;
 /// How long the last event of what is gone may be on its way: answers and events come by different ways.
 const GRACE: Duration = Duration::from_secs(1);
 
+/// Channels that one line of the log names.
+const MOST_NAMED: usize = 100;
+
+/// Subscribes the applications to everything where that is wanted and Asterisk has passed over it, as it does for an
+/// application that exists already. Where it cannot be done, the log says so, and the next repair tries again.
+///
+/// # Cancel safety
+/// What is subscribed to by then stays so.
+pub(crate) async fn widen(link: &Link) {
+    let mut backoff = Backoff::new(fastrand::Rng::new());
+    let widened = timeout(link.limits.connect, async {
+        for attempt in 1..TRIES {
+            if restore(link, attempt).await {
+                return true;
+            }
+            sleep(backoff.next_wait()).await;
+        }
+        restore(link, TRIES).await || link.memory().applications().is_empty()
+    });
+    if !widened.await.unwrap_or_default() {
+        let asterisk = link.peer();
+        tracing::warn!(%asterisk, "it is not known whether the applications hear of everything");
+    }
+}
+
 /// Restores the subscriptions and the filters, and compares what is waited for with what there is. Once it
 /// is done, streams are to be told that they are resynced.
 ///
@@ -33,10 +62,12 @@ const GRACE: Duration = Duration::from_secs(1);
 /// Dropping the future is what a second loss does: the next repair begins anew.
 pub(crate) async fn repair(link: Arc<Link>) {
     let mut backoff = Backoff::new(fastrand::Rng::new());
-    loop {
-        let restored = restore(&link).await;
+    let mut unheard = Unheard::new("while the connection was lost");
+    link.memory().begin_anew();
+    for attempt in 1.. {
+        let restored = restore(&link, attempt).await;
         // Always after the last of it: what ended before that has ended without an event.
-        compare(&link).await;
+        compare(&link, &mut unheard).await;
         if restored {
             return;
         }
@@ -52,11 +83,12 @@ pub(crate) async fn check(link: Arc<Link>) {
     // The last event of what is gone may be on its way; and whoever sends much that cannot be understood is not
     // asked for each.
     sleep(GRACE).await;
-    compare(&link).await;
+    let mut unheard = Unheard::new("while an event could not be understood");
+    compare(&link, &mut unheard).await;
 }
 
 /// Tells Asterisk what it has forgotten; gives whether nothing is missing any more.
-async fn restore(link: &Link) -> bool {
+async fn restore(link: &Link, attempt: u32) -> bool {
     let mut complete = true;
     let names = link.memory().applications();
     for name in names {
@@ -69,7 +101,13 @@ async fn restore(link: &Link) -> bool {
         };
         let Some(application) = application else {
             complete = false;
-            warn(&name, "it is not known what is missing", &answer);
+            // Where somebody may not ask, or nobody can tell, there is an end to it.
+            let refused = matches!(&answer, Ok(answer) if answer.status < 500);
+            if refused && attempt >= TRIES && link.memory().forgo_everything(&name) {
+                warn(&name, "it may not hear of everything", &answer);
+            } else {
+                warn(&name, "it is not known what is missing", &answer);
+            }
             continue;
         };
         // Read before the memory is locked, which the reader needs for each event.
@@ -98,18 +136,34 @@ async fn apply(link: &Link, repair: Repair) -> bool {
             tracing::debug!(application, source, "a subscription is missing");
             "source"
         }
+        Missing::All(kind) => {
+            tracing::debug!(application, kind, "a subscription to all is missing");
+            "everything"
+        }
         Missing::Filter(_) => "filter",
     };
+    let is_all = matches!(repair.what, Missing::All(_));
     let (request, times) = repair.request();
     for _ in 0..times {
+        if !link.memory().is_wanted(&repair) {
+            return true;
+        }
         let answer = link.ask(&request, true).await;
         match &answer {
             Ok(response) if response.is_success() => link.memory().told(&repair),
-            // Its source is gone, or this Asterisk does not know such a thing: trying again changes nothing.
+            // Its source is gone, this Asterisk does not know such a thing, or it is not for this user: trying again
+            // changes nothing.
             Err(Error::Unsupported { .. })
             | Ok(Response {
                 status: 400 | 422, ..
             }) => {
+                warn(application, "it is given up", &answer);
+                link.memory().forget(&repair);
+                return true;
+            }
+            Ok(Response {
+                status: 401..=499, ..
+            }) if is_all => {
                 warn(application, "it is given up", &answer);
                 link.memory().forget(&repair);
                 return true;
@@ -142,10 +196,53 @@ fn outcome(answer: &Result<Response>) -> String {
     }
 }
 
+/// Channels that entered an application and of which no event told.
+struct Unheard {
+    missed: &'static str,
+    /// Those that the log has named.
+    named: HashSet<String>,
+}
+
+impl Unheard {
+    fn new(missed: &'static str) -> Self {
+        Self {
+            missed,
+            named: HashSet::new(),
+        }
+    }
+
+    /// Names those in the log that nobody knows of.
+    fn tell(&mut self, link: &Link, entered: Vec<String>) {
+        let router = link.events.router();
+        let mut fresh = Vec::new();
+        for id in entered {
+            if !router.is_about(EntityKind::Channel, &id) && self.named.insert(id.clone()) {
+                fresh.push(id);
+            }
+        }
+        if fresh.is_empty() {
+            return;
+        }
+        let (count, missed) = (fresh.len(), self.missed);
+        fresh.truncate(MOST_NAMED);
+        let channels = fresh.join(", ");
+        tracing::warn!(
+            count,
+            "these channels may have entered the application {missed}, and no call was announced: {channels}"
+        );
+    }
+}
+
 /// Ends the streams and waits whose entities are gone.
-async fn compare(link: &Link) {
+async fn compare(link: &Link, unheard: &mut Unheard) {
     let router = link.events.router();
-    let mut comparison = Comparison::new(router.awaited());
+    let calls: BTreeSet<Arc<str>> = link
+        .memory()
+        .names()
+        .filter(|name| router.takes_calls(name))
+        .cloned()
+        .collect();
+    let mut comparison = Comparison::new(router.awaited(), calls);
     let mut backoff = Backoff::new(fastrand::Rng::new());
     for attempt in 0..TRIES {
         if attempt > 0 {
@@ -176,9 +273,11 @@ async fn compare(link: &Link) {
         }
     }
     let compared = comparison.outcome();
-    if !compared.gone.is_empty() {
+    let knows = |id: &String| router.is_about(EntityKind::Channel, id);
+    if !compared.gone.is_empty() || !compared.entered.iter().all(knows) {
         sleep(GRACE).await;
     }
+    unheard.tell(link, compared.entered);
     for gone in &compared.gone {
         router.lose(gone);
         link.events.forget(gone.kind(), gone.id());

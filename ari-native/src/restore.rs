@@ -1,8 +1,8 @@
 //! What Asterisk has to be told again after a reconnect: no I/O.
 //!
 //! While an application has live channels, bridges or subscriptions, Asterisk keeps it, with its
-//! subscriptions and its event filter; otherwise, and always with `subscribeAll`, the application that is
-//! there afterwards is a new one. So it is asked for, and told only what is missing.
+//! subscriptions and its event filter, but not with those to all of a kind; otherwise the application that is there
+//! afterwards is a new one, and only then `subscribeAll` counts. So it is asked for, and told only what is missing.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -17,11 +17,21 @@ use serde_json::{Value, json};
 /// How Asterisk names a subscription to all of a kind.
 const ALL: &str = "__AST_";
 
+/// Kinds of sources, and where the description of an application lists those that it is subscribed to.
+const KINDS: [(&str, &str); 4] = [
+    ("channel", "channel_ids"),
+    ("bridge", "bridge_ids"),
+    ("endpoint", "endpoint_ids"),
+    ("deviceState", "device_names"),
+];
+
 /// The explicit subscriptions and the event filter of each of the client's applications, as the answers
 /// that came through it say.
 #[derive(Debug)]
 pub(crate) struct Memory {
     applications: BTreeMap<Arc<str>, Remembered>,
+    /// They are to hear of everything. Asterisk passes over `subscribeAll` for an application that exists already.
+    everything: bool,
 }
 
 #[derive(Debug, Default)]
@@ -29,6 +39,8 @@ struct Remembered {
     /// By source, as in `bridge:ID`.
     sources: BTreeMap<String, Subscribed>,
     filter: Option<Filter>,
+    /// Kinds of which Asterisk refuses to tell everything.
+    refused: BTreeSet<&'static str>,
 }
 
 #[derive(Debug, Default)]
@@ -72,6 +84,8 @@ pub(crate) struct Repair {
 pub(crate) enum Missing {
     /// A subscription, counted so often.
     Source(String, u32),
+    /// A subscription to all of a kind that the client wants, not the program.
+    All(&'static str),
     /// The event filter.
     Filter(Value),
 }
@@ -80,13 +94,14 @@ impl Repair {
     /// The request that repairs it, and how often it is to be sent.
     pub(crate) fn request(&self) -> (Request, u32) {
         let application = &*self.application;
+        let subscribe = |source: String| {
+            Request::new(&applications::SUBSCRIBE, Metadata::default())
+                .with("applicationName", application)
+                .with("eventSource", vec![source])
+        };
         match &self.what {
-            Missing::Source(source, times) => {
-                let request = Request::new(&applications::SUBSCRIBE, Metadata::default())
-                    .with("applicationName", application)
-                    .with("eventSource", vec![source.clone()]);
-                (request, *times)
-            }
+            Missing::Source(source, times) => (subscribe(source.clone()), *times),
+            Missing::All(kind) => (subscribe(all_of(kind)), 1),
             Missing::Filter(filter) => {
                 let request = Request::new(&applications::FILTER, Metadata::default())
                     .with("applicationName", application)
@@ -104,12 +119,38 @@ impl Memory {
             .map(|name| (name, Remembered::default()));
         Self {
             applications: applications.collect(),
+            everything: false,
         }
+    }
+
+    /// Has the applications hear of everything.
+    pub(crate) fn want_everything(&mut self) {
+        self.everything = true;
+    }
+
+    /// Forgets what Asterisk refused: another one may answer now.
+    pub(crate) fn begin_anew(&mut self) {
+        for known in self.applications.values_mut() {
+            known.refused.clear();
+        }
+    }
+
+    /// Has an application do without hearing of everything; gives whether it was to.
+    pub(crate) fn forgo_everything(&mut self, application: &str) -> bool {
+        let known = self.applications.get_mut(application);
+        if let Some(known) = known.filter(|_| self.everything) {
+            known.refused.extend(KINDS.map(|(kind, _)| kind));
+        }
+        self.everything
     }
 
     /// Notes what an answered request changes.
     pub(crate) fn note(&mut self, request: &Request, response: &Response) {
-        if request.operation.resource != "applications" || !response.is_success() {
+        // What is to be given back, and was forgotten by Asterisk, is not wanted any more either.
+        let was_not_there =
+            request.operation.name == "unsubscribe" && matches!(response.status, 404 | 422);
+        if request.operation.resource != "applications" || !(response.is_success() || was_not_there)
+        {
             return;
         }
         let name = request.parameters.text("applicationName");
@@ -186,12 +227,29 @@ impl Memory {
         }
     }
 
+    /// Whether it is still to be repaired: meanwhile the program may have given it back.
+    pub(crate) fn is_wanted(&self, repair: &Repair) -> bool {
+        let Some(known) = self.applications.get(&repair.application) else {
+            return false;
+        };
+        match &repair.what {
+            Missing::Source(source, _) => known
+                .sources
+                .get(source)
+                .is_some_and(|subscribed| subscribed.owed > 0),
+            Missing::All(_) | Missing::Filter(_) => true,
+        }
+    }
+
     /// Forgets what cannot be repaired.
     pub(crate) fn forget(&mut self, repair: &Repair) {
         if let Some(known) = self.applications.get_mut(&repair.application) {
             match &repair.what {
                 Missing::Source(source, _) => {
                     known.sources.remove(source);
+                }
+                Missing::All(kind) => {
+                    known.refused.insert(*kind);
                 }
                 Missing::Filter(_) => known.filter = None,
             }
@@ -203,12 +261,16 @@ impl Memory {
         self.applications.values().all(Remembered::is_empty)
     }
 
+    /// The client's applications.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &Arc<str>> {
+        self.applications.keys()
+    }
+
     /// The applications that have something to be told again.
     pub(crate) fn applications(&self) -> Vec<Arc<str>> {
-        let told = self
-            .applications
-            .iter()
-            .filter(|(_, known)| !known.is_empty());
+        let told = self.applications.iter().filter(|(_, known)| {
+            !known.is_empty() || self.everything && known.refused.len() < KINDS.len()
+        });
         told.map(|(name, _)| Arc::clone(name)).collect()
     }
 
@@ -230,6 +292,14 @@ impl Memory {
             .iter()
             .filter(|(_, subscribed)| subscribed.owed > 0)
             .map(|(source, subscribed)| Missing::Source(source.clone(), subscribed.owed));
+        let all = KINDS
+            .into_iter()
+            .filter(|(kind, _)| {
+                let asked_for = known.sources.contains_key(&all_of(kind));
+                self.everything && !asked_for && !known.refused.contains(kind)
+            })
+            .filter(|(kind, _)| !there.has(&all_of(kind)))
+            .map(|(kind, _)| Missing::All(kind));
         let filter = known
             .filter
             .as_ref()
@@ -242,6 +312,7 @@ impl Memory {
         filter
             .into_iter()
             .chain(sources)
+            .chain(all)
             .map(|what| Repair {
                 application: Arc::clone(name),
                 what,
@@ -254,6 +325,11 @@ impl Remembered {
     fn is_empty(&self) -> bool {
         self.sources.is_empty() && self.filter.is_none()
     }
+}
+
+/// The source that stands for all of a kind.
+fn all_of(kind: &str) -> String {
+    format!("{kind}:")
 }
 
 /// Subscriptions to devices, and those to all of a kind, are there or not.
@@ -279,20 +355,15 @@ struct Heard<'a> {
 impl<'a> Known<'a> {
     /// Reads an application as Asterisk describes it.
     pub(crate) fn read(application: &'a Value) -> Self {
-        let heard = |member: &str| {
+        let heard = |(kind, member)| {
             let items = application.get(member).and_then(Value::as_array);
             let ids = items.into_iter().flatten().filter_map(Value::as_str);
             let ids: BTreeSet<_> = ids.collect();
             let all = ids.iter().any(|id| id.starts_with(ALL));
-            Heard { all, ids }
+            (kind, Heard { all, ids })
         };
         Self {
-            kinds: [
-                ("channel", heard("channel_ids")),
-                ("bridge", heard("bridge_ids")),
-                ("endpoint", heard("endpoint_ids")),
-                ("deviceState", heard("device_names")),
-            ],
+            kinds: KINDS.map(heard),
             filter: Filter::read(application),
         }
     }
@@ -351,6 +422,7 @@ mod tests {
         let repairs = memory.missing(&"demo".into(), &Known::read(application));
         let tell = |repair: Repair| match repair.what {
             Missing::Source(source, times) => format!("{source} {times}"),
+            Missing::All(kind) => format!("all of {kind}"),
             Missing::Filter(filter) => filter.to_string(),
         };
         repairs.into_iter().map(tell).collect()
@@ -405,6 +477,36 @@ mod tests {
     }
 
     #[test]
+    fn what_is_given_back_before_it_is_told_again_is_owed_no_more() {
+        let mut memory = memory();
+        for _ in 0..4 {
+            subscribe(&mut memory, json!(["bridge:b1"]));
+        }
+        let (none, named) = (json!({}), json!({ "bridge_ids": ["b1"] }));
+        let repair = memory
+            .missing(&"demo".into(), &Known::read(&none))
+            .remove(0);
+        let give_back = |memory: &mut Memory, status| {
+            let (operation, source) = (&applications::UNSUBSCRIBE, json!(["bridge:b1"]));
+            let answer = json!({});
+            answered(memory, operation, "eventSource", source, status, &answer);
+        };
+        give_back(&mut memory, 422);
+        give_back(&mut memory, 404);
+        memory.told(&repair);
+        assert_eq!(missing(&mut memory, &named), ["bridge:b1 1"]);
+        assert!(memory.is_wanted(&repair));
+        give_back(&mut memory, 500);
+        assert!(memory.is_wanted(&repair), "it may be there still");
+        give_back(&mut memory, 422);
+        memory.told(&repair);
+        assert!(!memory.is_wanted(&repair));
+        give_back(&mut memory, 422);
+        assert!(memory.is_empty());
+        assert!(!memory.is_wanted(&repair));
+    }
+
+    #[test]
     fn what_was_told_in_part_is_told_in_full() {
         let mut memory = memory();
         for _ in 0..3 {
@@ -432,6 +534,46 @@ mod tests {
         subscribe(&mut memory, json!(["channel:c1", "channel:", "bridge:b1"]));
         let application = json!({ "channel_ids": ["__AST_CHANNEL_ALL_TOPIC"] });
         assert_eq!(missing(&mut memory, &application), ["bridge:b1 1"]);
+    }
+
+    #[test]
+    fn whoever_is_to_hear_of_everything_is_told_of_the_kinds_that_are_missing() {
+        let mut memory = memory();
+        memory.want_everything();
+        assert_eq!(memory.applications(), ["demo".into(), "other".into()]);
+        let some = json!({
+            "channel_ids": ["__AST_CHANNEL_ALL_TOPIC"], "bridge_ids": ["b1"],
+            "device_names": ["__AST_DEVICE_STATE_ALL_TOPIC"],
+        });
+        assert_eq!(
+            missing(&mut memory, &some),
+            ["all of bridge", "all of endpoint"]
+        );
+        // What the program asked for by itself is told once.
+        subscribe(&mut memory, json!(["bridge:"]));
+        assert_eq!(
+            missing(&mut memory, &some),
+            ["bridge: 1", "all of endpoint"]
+        );
+        let endpoints = Repair {
+            application: "demo".into(),
+            what: Missing::All("endpoint"),
+        };
+        let target = endpoints.request().0.to_http().unwrap().target;
+        assert!(
+            target.ends_with("/subscription?eventSource=endpoint%3A"),
+            "{target}"
+        );
+        memory.forget(&endpoints);
+        assert_eq!(missing(&mut memory, &some), ["bridge: 1"]);
+        assert!(memory.forgo_everything("other"));
+        assert_eq!(memory.applications(), ["demo".into()]);
+        memory.begin_anew();
+        assert_eq!(memory.applications(), ["demo".into(), "other".into()]);
+        assert_eq!(
+            missing(&mut memory, &some),
+            ["bridge: 1", "all of endpoint"]
+        );
     }
 
     #[test]

@@ -29,7 +29,7 @@ pub(crate) use self::{
     queue::{Doubt, Item, Queue, Taken},
     sink::{CallQueue, Claimed, Sink},
 };
-use crate::event::Event;
+use crate::{entity::EntityKind, event::Event};
 
 /// Whom to wake once the router is unlocked. Few are interested in one event, and most events wake somebody.
 pub(crate) type Wakers = SmallVec<[Waker; 4]>;
@@ -207,6 +207,16 @@ impl Router {
     /// its new calls wait for the next stream of them. Gives whether they came no more before.
     pub fn reinstate(&self, application: &Arc<str>) -> bool {
         self.lock().reinstate(application)
+    }
+
+    /// Whether a stream or a wait is about an entity, or a call of it that nobody has read yet.
+    pub fn is_about(&self, kind: EntityKind, id: &str) -> bool {
+        self.lock().is_about(kind, id)
+    }
+
+    /// Whether there is, or was, a stream of the new calls of an application.
+    pub fn takes_calls(&self, application: &str) -> bool {
+        self.lock().takes_calls(application)
     }
 
     /// Whether there is a scope of a dialog.

@@ -1,8 +1,8 @@
 //! The WebSocket: what comes, what is lost, and what is told of it.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
-use ari_core::{ConnectionState, Operation, StreamItem};
+use ari_core::{Ari, AriClient, ConnectionState, Operation, StreamItem};
 use futures::{FutureExt, SinkExt, StreamExt};
 use tokio::{
     io::AsyncWriteExt,
@@ -292,4 +292,30 @@ async fn a_call_is_the_channel_that_entered_and_not_the_one_that_it_replaces() {
     let start = r#"{"replace_channel":{"id":"old"},"channel":{"id":"new"},"args":[],"type":"StasisStart","application":"demo"}"#;
     send(&mut socket, start).await;
     assert_eq!(calls.next().await.unwrap().channel().id(), "new");
+}
+
+/// Else whoever is given the same id later is taken for part of the dialog.
+#[tokio::test(start_paused = true)]
+async fn what_was_not_created_is_of_no_dialog() {
+    let mut server = Server::new();
+    let client = Arc::new(to(&server).open().await.unwrap());
+    let ari = Ari::new(Arc::clone(&client) as Arc<dyn AriClient>);
+    let mut socket = server.socket().await;
+    let dialog = ari.dialog("order-1").unwrap();
+    let mut events = dialog.events().await.unwrap();
+    server
+        .on("POST /channels", Reply::Answer("500 Oh", "{}"))
+        .on(
+            "POST /channels",
+            Reply::Answer("200 OK", r#"{"id":"made"}"#),
+        );
+    let originate = |id: &str| dialog.channels().originate("PJSIP/alice").channel_id(id);
+    originate("refused").await.unwrap_err();
+    assert_eq!(client.link().events.bindings(), 0);
+    let _made = originate("made").await.unwrap();
+    for id in ["refused", "made"] {
+        let event = format!(r#"{{"type":"Of_{id}","channel":{{"id":"{id}"}}}}"#);
+        send(&mut socket, &event).await;
+    }
+    assert_eq!(next(&mut events).await, "Of_made");
 }

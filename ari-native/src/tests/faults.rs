@@ -220,7 +220,7 @@ async fn subscribed_to_everything_an_application_that_was_there_before_hears_eve
         let mut events = ari.events().await.unwrap();
         let door = ari.device_states().update("Stasis:door", "INUSE");
         door.await.unwrap();
-        sleep(Duration::from_secs(60)).await;
+        sleep(Duration::from_mins(1)).await;
         let heard = events.next().now_or_never().flatten();
         assert!(
             matches!(&heard, Some(StreamItem::Event(event)) if event.kind() == "DeviceStateChanged"),

@@ -10,6 +10,8 @@ use metrics::{
     SharedString, Unit, set_default_local_recorder,
 };
 
+use futures::future::join_all;
+
 use super::{
     connected,
     events::send,
@@ -222,5 +224,21 @@ async fn a_get_that_is_sent_again_is_one_request() {
     kept.has(
         "ari_native_requests_total method=GET path=/channels outcome=ok",
         1.0,
+    );
+}
+
+/// Asterisk serves 100 in all, those of other programs and every `WebSocket` among them.
+#[tokio::test(start_paused = true)]
+async fn a_client_leaves_connections_to_others_unless_told_otherwise() {
+    const CALLS: usize = 150;
+    let (ari, server) = connected().await;
+    for _ in 0..CALLS {
+        server.on(LIST, Reply::Silence);
+    }
+    join_all((0..CALLS).map(|_| async { ari.channels().list().await.unwrap_err() })).await;
+    assert!(
+        (2..100).contains(&server.most_open()),
+        "{}",
+        server.most_open()
     );
 }

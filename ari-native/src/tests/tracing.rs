@@ -2,7 +2,7 @@
 
 use std::{
     io,
-    sync::{Arc, Mutex},
+    sync::{Arc, LazyLock, Mutex},
 };
 
 use futures::SinkExt;
@@ -11,7 +11,7 @@ use tokio_tungstenite::tungstenite::{
     protocol::{CloseFrame, frame::coding::CloseCode},
 };
 use tracing::{
-    Level,
+    Dispatch, Level,
     subscriber::{DefaultGuard, set_default},
 };
 use tracing_subscriber::fmt::MakeWriter;
@@ -52,8 +52,19 @@ impl<'a> MakeWriter<'a> for Log {
     }
 }
 
+/// As long as there is one subscriber only, whoever comes first to a line that logs decides whether it is of interest,
+/// even a test on another thread that has none.
+static ANOTHER: LazyLock<Dispatch> = LazyLock::new(|| {
+    let subscriber = tracing_subscriber::fmt()
+        .with_writer(io::sink)
+        .with_max_level(Level::TRACE)
+        .finish();
+    Dispatch::new(subscriber)
+});
+
 /// Logs at a level, until the guard is dropped.
 fn logging(level: Level) -> (Log, DefaultGuard) {
+    LazyLock::force(&ANOTHER);
     let log = Log::default();
     let subscriber = tracing_subscriber::fmt()
         .with_writer(log.clone())
@@ -179,4 +190,80 @@ async fn a_log_tells_of_a_call_that_came_between_two_streams_of_calls() {
         "the caller has nobody, and no word of it: {}",
         log.text()
     );
+}
+
+fn in_stasis(id: &str, data: &str) -> serde_json::Value {
+    serde_json::json!({"id": id, "dialplan": {"app_name": "Stasis", "app_data": data}})
+}
+
+/// No event will tell of them any more, and their callers have nobody.
+#[tokio::test(start_paused = true)]
+async fn a_log_names_the_channels_that_entered_during_an_outage() {
+    let (log, _logging) = logging(Level::WARN);
+    let (ari, mut server) = connected().await;
+    let start = |id: &str| {
+        format!(
+            r#"{{"type":"StasisStart","application":"demo","args":[],"channel":{{"id":"{id}"}}}}"#
+        )
+    };
+    let mut calls = ari.calls().await.unwrap();
+    let mut socket = server.socket().await;
+    super::events::send(&mut socket, &start("held")).await;
+    let _held = futures::StreamExt::next(&mut calls).await.unwrap();
+    let _own = ari.channels().handle("watched").events().await.unwrap();
+    let mut all = ari.events().await.unwrap();
+    let listed = serde_json::json!([
+        in_stasis("alone-1", "demo"),
+        in_stasis("alone-2", "demo,de,42"),
+        in_stasis("held", "demo"),
+        in_stasis("watched", "demo"),
+        in_stasis("late", "demo"),
+        in_stasis("foreign", "demo2,demo"),
+        {"id": "dialled", "dialplan": {"app_name": "Dial", "app_data": "demo"}},
+        {"id": "nowhere"},
+    ]);
+    let listed: &'static str = listed.to_string().leak();
+    server
+        .on("GET /channels", Reply::Answer("200 OK", listed))
+        .on("GET /channels", Reply::Answer("200 OK", listed));
+    drop(socket);
+    let mut socket = server.socket().await;
+    server.saw(1).await;
+    // It was on its way.
+    super::events::send(&mut socket, &start("late")).await;
+    assert_eq!(next(&mut all).await, "Gap Reconnected None");
+    assert_eq!(next(&mut all).await, "StasisStart");
+    assert_eq!(next(&mut all).await, "Resynced");
+    let text = log.text();
+    let warnings: Vec<_> = text
+        .lines()
+        .filter(|line| line.contains("no call was announced"))
+        .collect();
+    assert_eq!(warnings.len(), 1, "{text}");
+    assert!(
+        warnings[0].contains("while the connection was lost")
+            && warnings[0].contains("announced: alone-1, alone-2 "),
+        "{text}"
+    );
+    // The same where an announcement cannot be understood, for whoever takes no more calls.
+    drop(calls);
+    super::events::send(&mut socket, "{").await;
+    tokio::time::sleep(std::time::Duration::from_secs(5)).await;
+    let text = log.text();
+    assert!(
+        text.contains("while an event could not be understood"),
+        "{text}"
+    );
+    assert_eq!(server.seen().len(), 2, "one list each time");
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_asks_for_the_channels_of_a_program_that_takes_no_calls() {
+    let (ari, mut server) = connected().await;
+    let mut all = ari.events().await.unwrap();
+    drop(server.socket().await);
+    let _socket = server.socket().await;
+    assert_eq!(next(&mut all).await, "Gap Reconnected None");
+    assert_eq!(next(&mut all).await, "Resynced");
+    assert!(server.seen().is_empty());
 }

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, task::Waker};
 
-use super::{Index, Interest};
+use super::{Index, Interest, Slot};
 use crate::{
     entity::EntityKind,
     router::{Doubt, End, Sink, Wakers},
@@ -75,6 +75,20 @@ impl Index {
             }
         }
         awaited
+    }
+
+    /// Whether a subscription is about an entity.
+    pub(crate) fn is_about(&self, kind: EntityKind, id: &str) -> bool {
+        let rows = self.entities.get(id);
+        rows.is_some_and(|rows| rows.iter().any(|(_, of, _)| *of == kind))
+    }
+
+    /// Whether an application has, or had, a stream of its new calls.
+    pub(crate) fn takes_calls(&self, application: &str) -> bool {
+        // Those of one Asterisk alone leave what comes early to others.
+        let is_such = |slot: &Slot| slot.interest.application.as_deref() == Some(application);
+        let mut streams = self.calls.iter().map(|(_, number)| self.slot(*number));
+        !self.early.keeps(Some(application)) || streams.any(|slot| slot.is_some_and(is_such))
     }
 
     /// Whether the entity of a subscription is yet to be created.
