@@ -33,14 +33,15 @@ const WAITING_CALLS: usize = 1_024;
 /// is moved to another application is a new call of that one.
 ///
 /// Connected to one Asterisk, the first stream of an application also has the calls that came between the connection
-/// and itself, unless something else listened to them; where more than 8,192 events came about these calls, the oldest
-/// of them are given up, which the log says once.
+/// and itself, unless something else listened to them: 1,024 calls, the oldest of which are given up where there are
+/// more, which the log says once, each with its first 64 events.
 ///
 /// What was not read when it is dropped goes to another stream of this client; where there is none, those callers have
 /// nobody, which the log says. [`stop`](Self::stop) comes before the drop.
 ///
-/// It has no gaps: a call that began while the connection was lost is not in it. A program that cannot do
-/// without it lists the channels once its other streams are resynced.
+/// It has no gaps: a call that began while the connection was lost is not in it. Connected to one Asterisk, the log then
+/// names the channels that are in the application and that nothing in the program is about. A program that cannot do
+/// without these calls lists the channels once its other streams are resynced.
 #[must_use = "a stream does nothing unless it is read"]
 pub struct Calls {
     queue: Arc<CallQueue>,

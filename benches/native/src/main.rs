@@ -23,7 +23,7 @@ use tokio::runtime::Builder;
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
 /// How often each has its turn.
-const ROUNDS: usize = 15;
+const ROUNDS: usize = 30;
 
 const AT_ONCE: [usize; 3] = [1, 16, 64];
 
@@ -35,12 +35,12 @@ const ASKERS: [(Asker, &str); 3] = [
 
 /// Who reads, and how often the 1,000 events come with one channel, and with 1,000.
 const READERS: [(Reader, &str, [usize; 2]); 6] = [
-    (Reader::Bare, "tungstenite, type alone", [60, 60]),
-    (Reader::Peek, "tungstenite, peek", [60, 60]),
-    (Reader::Decode, "tungstenite, peek and decode", [60, 60]),
-    (Reader::Whole, "ari-native, any event", [60, 60]),
-    (Reader::Typed, "ari-native, one type", [60, 60]),
-    (Reader::AsteriskRs, "asterisk-rs-ari", [40, 2]),
+    (Reader::Bare, "tungstenite, type alone", [30, 30]),
+    (Reader::Peek, "tungstenite, peek", [30, 30]),
+    (Reader::Decode, "tungstenite, peek and decode", [30, 30]),
+    (Reader::Whole, "ari-native, any event", [30, 30]),
+    (Reader::Typed, "ari-native, one type", [30, 30]),
+    (Reader::AsteriskRs, "asterisk-rs-ari", [20, 1]),
 ];
 
 const CHANNELS: usize = 1_000;

@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// How long one run takes.
-const RUN: Duration = Duration::from_millis(600);
+const RUN: Duration = Duration::from_millis(300);
 
 /// Who asks.
 #[derive(Clone, Copy, PartialEq, Eq)]
