@@ -35,9 +35,9 @@ use crate::{
 /// Longest event that is taken; a longer one costs the connection, unless answers may be as long.
 const MAX_EVENT_BYTES: usize = 16 * 1024 * 1024;
 
-/// How much is read at once: some thirty events. More would only push what they are for out of the processor's cache,
+/// How much is read at once: some fifty events. More would only push what they are for out of the processor's cache,
 /// and all of it is filled with zeros before each reading.
-const READ_BYTES: usize = 16 * 1024;
+const READ_BYTES: usize = 32 * 1024;
 
 /// An open WebSocket.
 pub(crate) struct Socket {
