@@ -97,13 +97,15 @@ fn as_text(value: &Value) -> Option<Cow<'_, str>> {
     })
 }
 
+/// So many items of a list Asterisk refuses in a query, and takes in a body.
+const TOO_MANY_ITEMS: usize = 128;
+
 /// Whether a query can say it: an object it cannot, nor an item with the comma that separates items.
 fn fits_query(value: &Value) -> bool {
+    let is_torn = |item: &Value| item.as_str().is_some_and(|text| text.contains(','));
     match value {
         Value::Object(_) => false,
-        Value::Array(items) => !items
-            .iter()
-            .any(|item| item.as_str().is_some_and(|text| text.contains(','))),
+        Value::Array(items) => items.len() < TOO_MANY_ITEMS && !items.iter().any(is_torn),
         _ => true,
     }
 }

@@ -175,7 +175,11 @@ async fn apply(link: &Link, repair: Repair) -> bool {
         }
     }
     tracing::info!(application, restored, "restored");
-    true
+    let changed = link.memory().changed(&repair);
+    match changed {
+        Some(changed) => Box::pin(apply(link, changed)).await,
+        None => true,
+    }
 }
 
 fn warn(application: &str, what: &str, answer: &Result<Response>) {

@@ -70,6 +70,11 @@ impl Filter {
         };
         (filter.allowed != json!([]) || filter.disallowed != json!([])).then_some(filter)
     }
+
+    /// As it is set.
+    fn to_value(&self) -> Value {
+        json!({ "allowed": self.allowed, "disallowed": self.disallowed })
+    }
 }
 
 /// Something to tell Asterisk again.
@@ -227,7 +232,22 @@ impl Memory {
         }
     }
 
-    /// Whether it is still to be repaired: meanwhile the program may have given it back.
+    /// The filter that an application is to have where the program has changed it since it was repaired: the repair may
+    /// have undone that.
+    pub(crate) fn changed(&self, repair: &Repair) -> Option<Repair> {
+        let Missing::Filter(repaired) = &repair.what else {
+            return None;
+        };
+        let known = self.applications.get(&repair.application)?;
+        let none = || json!({ "allowed": [], "disallowed": [] });
+        let filter = known.filter.as_ref().map_or_else(none, Filter::to_value);
+        (filter != *repaired).then(|| Repair {
+            application: Arc::clone(&repair.application),
+            what: Missing::Filter(filter),
+        })
+    }
+
+    /// Whether it is still to be repaired: meanwhile the program may have given it back, or changed it.
     pub(crate) fn is_wanted(&self, repair: &Repair) -> bool {
         let Some(known) = self.applications.get(&repair.application) else {
             return false;
@@ -237,7 +257,8 @@ impl Memory {
                 .sources
                 .get(source)
                 .is_some_and(|subscribed| subscribed.owed > 0),
-            Missing::All(_) | Missing::Filter(_) => true,
+            Missing::All(_) => true,
+            Missing::Filter(_) => self.changed(repair).is_none(),
         }
     }
 
@@ -304,11 +325,7 @@ impl Memory {
             .filter
             .as_ref()
             .filter(|filter| there.filter.as_ref() != Some(filter))
-            .map(|filter| {
-                Missing::Filter(
-                    json!({ "allowed": filter.allowed, "disallowed": filter.disallowed }),
-                )
-            });
+            .map(|filter| Missing::Filter(filter.to_value()));
         filter
             .into_iter()
             .chain(sources)
@@ -609,8 +626,19 @@ mod tests {
             missing(&mut memory, &lost),
             [r#"{"allowed":[],"disallowed":[{"type":"Dial"}]}"#]
         );
+        let repair = memory
+            .missing(&"demo".into(), &Known::read(&lost))
+            .remove(0);
+        assert!(memory.is_wanted(&repair));
+        assert_eq!(memory.changed(&repair), None);
         answered(&mut memory, operation, "filter", json!({}), 200, &lost);
         assert!(memory.is_empty());
+        // The program has taken it away while it was restored, and all is to pass.
+        assert!(!memory.is_wanted(&repair));
+        let changed = memory.changed(&repair).unwrap();
+        let nothing = json!({ "allowed": [], "disallowed": [] });
+        assert_eq!(changed.what, Missing::Filter(nothing));
+        assert!(memory.is_wanted(&changed));
     }
 
     #[test]

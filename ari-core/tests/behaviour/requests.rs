@@ -158,6 +158,22 @@ fn a_query_of_a_get_that_is_too_long_goes_into_the_body() {
     }
 }
 
+/// Asterisk refuses them in a query: "Too many values".
+#[test]
+fn a_list_of_128_items_goes_into_the_body() {
+    let add = |count: usize| {
+        let channels: Vec<_> = (0..count).map(|n| n.to_string()).collect();
+        let parameters = json!({ "bridgeId": "b", "channel": channels });
+        request(bridges::AddChannel::SPEC, parameters)
+            .to_http()
+            .unwrap()
+    };
+    assert!(add(127).body.is_none());
+    let http = add(128);
+    assert_eq!(http.target, "/bridges/b/addChannel");
+    assert_eq!(body(&http)["channel"].as_array().unwrap().len(), 128);
+}
+
 #[test]
 fn a_list_item_with_a_comma_is_not_torn_apart() {
     let tone = "tone:350+440/500,0/500";
