@@ -340,6 +340,7 @@ impl Drop for Ticket<'_> {
             && entry.transaction == self.transaction
         {
             entry.deadline = entry.deadline.min(Instant::now() + GIVEN_UP);
+            entry.overtime = entry.overtime.min(GIVEN_UP * self.desk.overtime);
             drop(state);
             self.desk.writer.wake();
         }

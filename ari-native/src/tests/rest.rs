@@ -446,6 +446,25 @@ async fn a_ping_that_waits_behind_a_request_is_not_unanswered() {
     assert_eq!(next(&mut events).await, "Gap Reconnected None");
 }
 
+/// Asterisk may be at it still.
+#[tokio::test(start_paused = true)]
+async fn a_request_that_is_given_up_holds_up_the_next_one_for_a_while() {
+    let (ari, _server, mut far) = connected().await;
+    let answer = || {
+        let answer = ari.channels().handle("c1").answer();
+        answer.timeout_after(Duration::from_hours(1)).into_future()
+    };
+    let mut given_up = answer();
+    assert!((&mut given_up).now_or_never().is_none());
+    far.asked().await;
+    drop(given_up);
+    let start = Instant::now();
+    let mut later = answer();
+    assert!((&mut later).now_or_never().is_none());
+    far.asked().await;
+    assert_eq!(start.elapsed().as_secs(), 10);
+}
+
 #[tokio::test(start_paused = true)]
 async fn what_restores_goes_before_the_calls_that_wait() {
     let (ari, mut server, far) = connected().await;
