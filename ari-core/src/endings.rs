@@ -284,6 +284,8 @@ pub struct Placed<'a> {
 struct Dialplan<'a> {
     #[serde(borrow)]
     app_name: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    app_data: Option<Cow<'a, str>>,
 }
 
 impl Placed<'_> {
@@ -295,6 +297,15 @@ impl Placed<'_> {
             Some("AppDial2") => Place::Called,
             Some(_) => Place::Outside,
         }
+    }
+
+    /// The Stasis application that it is in, where it says so.
+    pub fn application(&self) -> Option<&str> {
+        let place = self.dialplan.as_ref()?;
+        let is_inside = place.app_name.as_deref() == Some("Stasis");
+        // The arguments follow the name.
+        let mut named = place.app_data.as_deref()?.split(',');
+        named.next().filter(|_| is_inside)
     }
 }
 

@@ -206,9 +206,9 @@ impl Builder {
     /// Asterisk has this since 20.14, 21.9, 22.4 and 23. It does the requests of a socket one after the
     /// other, so a slow one delays those that come later; their deadlines hold all the same. It delays the
     /// answers to pings, too: a socket that is open at this side only is found no earlier than when the request that
-    /// is under way has had twice its time. Only files still come over HTTP. A request that is longer than a frame may be is an error, an event filter that
-    /// would keep `RESTResponse` away is refused, and one that allows only some types gets it added: it would
-    /// keep away the answers.
+    /// is under way has had twice its time. Only files still come over HTTP. A request that is longer than a frame may
+    /// be is an error, an event filter that would keep `RESTResponse` away is refused, and one that allows only some
+    /// types gets it added: it would keep away the answers.
     pub const fn rest_over_websocket(mut self) -> Self {
         self.over_socket = true;
         self

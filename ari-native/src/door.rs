@@ -5,6 +5,7 @@ use std::{
     time::Duration,
 };
 
+use ari_core::Event;
 use http::HeaderValue;
 use tokio::{
     sync::{Notify, oneshot},
@@ -113,9 +114,10 @@ impl Doorway {
                 }
                 Arrived::Nobody => {}
                 Arrived::Somebody(before, _) => {
-                    let early = std::mem::take(&mut arrival.early);
-                    arrival.early = before.early;
-                    arrival.early.extend(early);
+                    let mut early = before.early;
+                    early.retain(|frame| !is_of_socket(frame));
+                    early.append(&mut arrival.early);
+                    arrival.early = early;
                 }
             }
             let (keep, back) = oneshot::channel();
@@ -161,5 +163,85 @@ impl Doorway {
                 None
             }
         }
+    }
+}
+
+/// Whether a frame says for which applications its socket is, which holds for no other socket.
+fn is_of_socket(frame: &Frame) -> bool {
+    let Frame::Text(text) = frame else {
+        return false;
+    };
+    Event::parse_text(text.clone()).is_ok_and(|event| {
+        matches!(
+            event.kind(),
+            "ApplicationRegistered" | "ApplicationReplaced" | "ApplicationUnregistered"
+        )
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use futures::FutureExt;
+    use tokio::{io::duplex, sync::Semaphore};
+    use tokio_tungstenite::{WebSocketStream, tungstenite::protocol::Role};
+
+    use super::*;
+    use crate::connector::BoxIo;
+
+    /// A socket that brings these events.
+    async fn arrival(kinds: &[&str]) -> Box<Arrival> {
+        let io: BoxIo = Box::new(duplex(1).0);
+        let stream = WebSocketStream::from_raw_socket(io, Role::Server, None).await;
+        let place = Arc::new(Semaphore::new(1)).try_acquire_owned().unwrap();
+        let event = |kind: &&str| Frame::Text(format!(r#"{{"type":"{kind}"}}"#).into());
+        Box::new(Arrival {
+            socket: Socket::accepted(stream, place),
+            greeting: Greeting::default(),
+            early: kinds.iter().map(event).collect(),
+        })
+    }
+
+    fn brought(arrival: &Arrival) -> Vec<String> {
+        let kind = |frame: &Frame| match frame {
+            Frame::Text(text) => Event::parse_text(text.clone()).unwrap().kind().to_owned(),
+            other => format!("{other:?}"),
+        };
+        arrival.early.iter().map(kind).collect()
+    }
+
+    fn doorway() -> Doorway {
+        Doorway::new(CancellationToken::new(), false, Duration::from_secs(1))
+    }
+
+    #[tokio::test]
+    async fn a_newer_socket_brings_what_an_older_one_brought() {
+        let doorway = doorway();
+        let older = ["ApplicationRegistered", "First", "ApplicationReplaced"];
+        let mut older = Box::pin(doorway.put(arrival(&older).await));
+        assert!((&mut older).now_or_never().is_none());
+        let newer = ["ApplicationRegistered", "Second"];
+        let mut newer = Box::pin(doorway.put(arrival(&newer).await));
+        assert!((&mut newer).now_or_never().is_none());
+        assert!(older.await.is_ok());
+        let taken = doorway.next().await.unwrap();
+        assert_eq!(
+            brought(&taken),
+            ["First", "ApplicationRegistered", "Second"]
+        );
+        assert!(newer.await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn a_socket_that_nobody_takes_comes_back() {
+        let doorway = doorway();
+        let mut waits = Box::pin(doorway.put(arrival(&["Kept"]).await));
+        assert!((&mut waits).now_or_never().is_none());
+        doorway.shut();
+        assert_eq!(brought(&waits.await.unwrap_err()), ["Kept"]);
+        let late = doorway.put(arrival(&["Late"]).await).await;
+        assert_eq!(brought(&late.unwrap_err()), ["Late"]);
+        assert!(doorway.next().now_or_never().flatten().is_none());
     }
 }

@@ -1,7 +1,6 @@
 //! What streams and waits wait for, compared with what there is: no I/O.
 
 use std::{
-    borrow::Cow,
     collections::{BTreeSet, HashMap, HashSet},
     sync::Arc,
 };
@@ -11,7 +10,6 @@ use ari_core::{
     operations::{bridges, channels, playbacks, recordings},
     router::Awaited,
 };
-use serde::Deserialize;
 
 /// Playbacks and recordings that are asked for, each by itself; what is beyond asks by itself, over time.
 const MAX_QUESTIONS: usize = 256;
@@ -54,41 +52,13 @@ pub(crate) struct Comparison {
     awaited: Vec<Awaited>,
     /// Kinds of which everything that exists is known.
     listed: HashSet<EntityKind>,
-    exist: HashSet<(EntityKind, String)>,
+    /// With the place of those that are channels.
+    exist: HashMap<(EntityKind, String), Place>,
     gone: HashSet<(EntityKind, String)>,
-    /// Channels that exist and are in no application.
-    elsewhere: HashMap<String, Place>,
     /// Applications of which somebody takes the new calls, or took them.
     calls: BTreeSet<Arc<str>>,
     /// Channels that are in one of these.
     entered: Vec<String>,
-}
-
-/// What is read of a channel for the application that it is in.
-#[derive(Deserialize)]
-struct Entered<'a> {
-    #[serde(borrow)]
-    id: Cow<'a, str>,
-    #[serde(borrow)]
-    dialplan: Option<Running<'a>>,
-}
-
-#[derive(Deserialize)]
-struct Running<'a> {
-    #[serde(borrow)]
-    app_name: Option<Cow<'a, str>>,
-    #[serde(borrow)]
-    app_data: Option<Cow<'a, str>>,
-}
-
-impl Entered<'_> {
-    /// The Stasis application that it is in.
-    fn application(&self) -> Option<&str> {
-        let running = self.dialplan.as_ref();
-        let running = running.filter(|running| running.app_name.as_deref() == Some("Stasis"))?;
-        // Its arguments follow.
-        running.app_data.as_deref()?.split(',').next()
-    }
 }
 
 impl Comparison {
@@ -98,9 +68,8 @@ impl Comparison {
         Self {
             awaited,
             listed: HashSet::new(),
-            exist: HashSet::new(),
+            exist: HashMap::new(),
             gone: HashSet::new(),
-            elsewhere: HashMap::new(),
             calls,
             entered: Vec::new(),
         }
@@ -126,7 +95,7 @@ impl Comparison {
             .into_iter()
             .take(MAX_QUESTIONS)
             .map(|(kind, id)| (kind, id.to_owned()))
-            .filter(|one| !self.exist.contains(one) && !self.gone.contains(one));
+            .filter(|one| !self.exist.contains_key(one) && !self.gone.contains(one));
         questions.extend(open.map(|(kind, id)| Question::One(kind, id)));
         questions
     }
@@ -142,38 +111,26 @@ impl Comparison {
                 let Some(items) = items else {
                     return Verdict::Unclear;
                 };
-                if *kind == EntityKind::Channel && !self.calls.is_empty() {
-                    self.note_entered(body);
-                }
                 for item in items {
-                    if item.place() != Place::Inside {
-                        let place = item.place();
-                        self.elsewhere.insert(item.id.clone().into_owned(), place);
+                    let is_ours = |name| self.calls.contains(name);
+                    if *kind == EntityKind::Channel && item.application().is_some_and(is_ours) {
+                        self.entered.push(item.id.clone().into_owned());
                     }
-                    self.exist.insert((*kind, item.id.into_owned()));
+                    let place = item.place();
+                    self.exist.insert((*kind, item.id.into_owned()), place);
                 }
                 self.listed.insert(*kind);
             }
             Question::One(kind, id) => {
-                let known = match status {
-                    200..=299 => &mut self.exist,
-                    404 => &mut self.gone,
+                let one = (*kind, id.clone());
+                match status {
+                    200..=299 => drop(self.exist.insert(one, Place::Inside)),
+                    404 => drop(self.gone.insert(one)),
                     _ => return Verdict::Unclear,
-                };
-                known.insert((*kind, id.clone()));
+                }
             }
         }
         Verdict::Clear
-    }
-
-    /// Notes who is in an application whose new calls are taken.
-    fn note_entered(&mut self, channels: &[u8]) {
-        let channels: Vec<Entered<'_>> = serde_json::from_slice(channels).unwrap_or_default();
-        let entered = channels.into_iter().filter(|channel| {
-            let application = channel.application();
-            application.is_some_and(|name| self.calls.contains(name))
-        });
-        self.entered = entered.map(|channel| channel.id.into_owned()).collect();
     }
 
     /// Who is gone, and who nobody could tell of.
@@ -184,17 +141,13 @@ impl Comparison {
         };
         for awaited in self.awaited {
             let one = (awaited.kind(), awaited.id().to_owned());
-            if self.exist.contains(&one) {
-                let place = self.elsewhere.get(&one.1);
-                match place.filter(|_| one.0 == EntityKind::Channel) {
-                    Some(Place::Outside) => compared.outside.push(awaited),
-                    Some(Place::Called) => compared.unknown.push(awaited),
-                    Some(Place::Inside) | None => {}
+            match self.exist.get(&one) {
+                Some(Place::Inside) => {}
+                Some(Place::Outside) => compared.outside.push(awaited),
+                None if self.gone.contains(&one) || self.listed.contains(&one.0) => {
+                    compared.gone.push(awaited);
                 }
-            } else if self.gone.contains(&one) || self.listed.contains(&one.0) {
-                compared.gone.push(awaited);
-            } else {
-                compared.unknown.push(awaited);
+                Some(Place::Called) | None => compared.unknown.push(awaited),
             }
         }
         compared

@@ -71,18 +71,18 @@ impl Index {
         if self.is_own(id, start) {
             return;
         }
+        if !self.has_taker(feed, start) {
+            if self.is_heard(start) {
+                return;
+            }
+            if !self.local || !self.early.keeps(start.application()) {
+                warn_of_untaken(start);
+                return;
+            }
+        }
         let call = self.watch(feed, start, id.into());
-        let Some(call) = self.hand_over(feed, call, wakers) else {
-            return;
-        };
-        let given_up = if self.is_heard(start) {
-            Some(call)
-        } else if self.local && self.early.keeps(start.application()) {
-            self.early.keep(feed.clone(), call)
-        } else {
-            warn_of_untaken(start);
-            Some(call)
-        };
+        let call = self.hand_over(feed, call, wakers);
+        let given_up = call.and_then(|call| self.early.keep(feed.clone(), call));
         if let Some(call) = given_up {
             self.forget(&call);
         }
@@ -156,6 +156,18 @@ impl Index {
         wakers.extend(calls.push(call));
         wakers.extend(self.flow(feed, &calls));
         None
+    }
+
+    /// Whether there is a stream of calls that takes this one.
+    fn has_taker(&self, feed: &Feed, start: &Event) -> bool {
+        let takes = |number| {
+            let slot: Option<&Slot> = self.slot(number);
+            slot.is_some_and(|slot| slot.is_taking(start))
+        };
+        self.feeds.number(feed).is_some_and(|feed| {
+            let mut streams = self.calls.range((feed, 0)..=(feed, u32::MAX));
+            streams.any(|(_, number)| takes(*number))
+        })
     }
 
     /// The stream of calls whose turn it is; one that is full only if all are.
