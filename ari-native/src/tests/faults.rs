@@ -8,7 +8,7 @@ use ari_core::{
 };
 use ari_sim::{Fault, FaultKind, FaultRule, MemoryServer, Simulator};
 use futures::{FutureExt, StreamExt, future::BoxFuture};
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 use super::URL;
 use crate::{
@@ -220,10 +220,9 @@ async fn subscribed_to_everything_an_application_that_was_there_before_hears_eve
         let mut events = ari.events().await.unwrap();
         let door = ari.device_states().update("Stasis:door", "INUSE");
         door.await.unwrap();
-        sleep(Duration::from_mins(1)).await;
-        let heard = events.next().now_or_never().flatten();
+        let heard = timeout(Duration::from_mins(1), events.next()).await;
         assert!(
-            matches!(&heard, Some(StreamItem::Event(event)) if event.kind() == "DeviceStateChanged"),
+            matches!(&heard, Ok(Some(StreamItem::Event(event))) if event.kind() == "DeviceStateChanged"),
             "was there before: {was_there_before}, heard: {heard:?}"
         );
     }

@@ -16,6 +16,8 @@ mod outbound_faults;
 mod repairs;
 mod replaced;
 mod rest;
+mod rest_turns;
+mod restores;
 mod server;
 mod strangers;
 mod tls;

@@ -251,7 +251,7 @@ async fn two_asterisks_of_one_id_take_turns_and_not_too_fast() {
     // When the client is closed, what is kept is not kept any longer.
     let mut last = Asterisk::over(way.connect(), "demo").await;
     last.greet().await;
-    tokio::time::sleep(AT_ONCE).await;
+    assert!(timeout(AT_ONCE, last.until_closed()).await.is_err());
     let (closed, waited) = tokio::join!(ari.close(), last.until_closed());
     closed.unwrap();
     assert!(waited + holder.until_closed().await < AT_ONCE);
@@ -296,7 +296,8 @@ async fn a_slow_request_does_not_cost_a_call_its_client() {
     // As adding a channel that plays an endless tone to a bridge.
     let slow = call.channel().ring();
     assert!(slow.await.unwrap_err().outcome_unknown());
-    tokio::time::sleep(Duration::from_secs(20)).await;
+    let closed = timeout(Duration::from_secs(20), asterisk.until_closed());
+    assert!(closed.await.is_err(), "its silence was taken for its end");
     assert_eq!(ari.state(), ConnectionState::Connected);
 }
 

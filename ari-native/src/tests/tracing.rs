@@ -3,9 +3,11 @@
 use std::{
     io,
     sync::{Arc, LazyLock, Mutex},
+    time::Duration,
 };
 
 use futures::SinkExt;
+use tokio::time::{advance, timeout};
 use tokio_tungstenite::tungstenite::{
     Message,
     protocol::{CloseFrame, frame::coding::CloseCode},
@@ -179,10 +181,11 @@ async fn a_log_tells_of_a_call_that_came_between_two_streams_of_calls() {
     let (ari, mut server) = connected().await;
     let mut socket = server.socket().await;
     drop(ari.calls().await.unwrap());
+    let mut other = ari.channels().handle("other").events().await.unwrap();
     let start = r#"{"type":"StasisStart","application":"demo","args":[],"channel":{"id":"c1"}}"#;
     super::events::send(&mut socket, start).await;
-    super::events::send(&mut socket, r#"{"type":"Last"}"#).await;
-    tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+    super::events::send(&mut socket, r#"{"type":"Last","channel":{"id":"other"}}"#).await;
+    assert_eq!(next(&mut other).await, "Last");
     let mut calls = ari.calls().await.unwrap();
     let call = futures::FutureExt::now_or_never(futures::StreamExt::next(&mut calls)).flatten();
     assert!(
@@ -248,12 +251,17 @@ async fn a_log_names_the_channels_that_entered_during_an_outage() {
     // The same where an announcement cannot be understood, for whoever takes no more calls.
     drop(calls);
     super::events::send(&mut socket, "{").await;
-    tokio::time::sleep(std::time::Duration::from_secs(5)).await;
-    let text = log.text();
-    assert!(
-        text.contains("while an event could not be understood"),
-        "{text}"
-    );
+    let told = async {
+        while !log
+            .text()
+            .contains("while an event could not be understood")
+        {
+            advance(Duration::from_millis(100)).await;
+        }
+    };
+    timeout(Duration::from_mins(1), told)
+        .await
+        .expect("it is not told");
     assert_eq!(server.seen().len(), 2, "one list each time");
 }
 
