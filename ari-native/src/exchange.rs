@@ -1,7 +1,5 @@
 //! One request over HTTP and its answer.
 
-use std::pin::pin;
-
 use ari_core::{HttpRequest, Method};
 use bytes::Bytes;
 use http::{
@@ -114,7 +112,8 @@ impl Http {
     ) -> Result<Answer, Failure> {
         let mut progress = Progress::default();
         let in_time = {
-            let attempts = pin!(self.attempts(request, urgent, &mut progress));
+            // Large: what waits for it must not be as large all the way up.
+            let attempts = Box::pin(self.attempts(request, urgent, &mut progress));
             timeout_at(deadline, attempts).await
         };
         in_time.unwrap_or_else(|_| Err(progress.late()))

@@ -1,6 +1,6 @@
 //! TLS with a certificate of our own.
 
-use std::sync::Arc;
+use std::{env, process::Command, sync::Arc};
 
 use ari_core::Error;
 use rustls::{
@@ -67,6 +67,38 @@ async fn a_certificate_of_a_given_authority_is_trusted() {
     let server = server();
     let client = to(&server, "asterisk.test").root_certificate(CERTIFICATE);
     works(client, server).await;
+}
+
+/// The environment says where the system's authorities are: this test runs itself in a process of its own.
+#[tokio::test]
+async fn a_certificate_of_an_authority_of_the_system_is_trusted() {
+    const NAME: &str = "tests::tls::a_certificate_of_an_authority_of_the_system_is_trusted";
+    const FILE: &str = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/src/tests/certificates/certificate.pem"
+    );
+    if env::var("SSL_CERT_FILE").is_ok_and(|file| file == FILE) {
+        let server = server();
+        return works(to(&server, "asterisk.test"), server).await;
+    }
+    let output = Command::new(env::current_exe().unwrap())
+        .args(["--exact", NAME, "--nocapture"])
+        .env("SSL_CERT_FILE", FILE)
+        .env_remove("SSL_CERT_DIR")
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{said}");
+    assert!(said.contains("1 passed"), "{said}");
+}
+
+#[tokio::test]
+async fn a_certificate_of_an_authority_that_is_not_trusted_is_refused() {
+    let server = server();
+    let client = to(&server, "asterisk.test").root_certificate(CLIENT);
+    let error = client.connect().await.unwrap_err();
+    let said = "no TLS connection to asterisk.test:8089 can be made";
+    assert!(error.to_string().starts_with(said), "{error}");
 }
 
 #[tokio::test]
