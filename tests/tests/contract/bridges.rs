@@ -89,7 +89,12 @@ async fn a_bridge_is_described_and_listed(fixture: &Fixture) -> Outcome {
         .handle(bridge.id())
         .destroy()
         .await?;
-    assert!(bridge.get().await.unwrap_err().is_not_found());
+    // Asterisk answers a moment before it has forgotten the bridge.
+    let gone = until("the bridge to be gone", || async {
+        bridge.get().await.err()
+    })
+    .await;
+    assert!(gone.is_not_found(), "{gone}");
     Ok(())
 }
 

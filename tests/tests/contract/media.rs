@@ -137,7 +137,10 @@ async fn a_bridge_shows_the_video_of_a_channel(fixture: &Fixture) -> Outcome {
     let data = bridge.get().await?;
     let source = data.video_source_id.map(|id| id.to_string());
     assert_eq!(source.as_deref(), Some(channel.id()));
+    // Asterisk shows the old source until somebody enters or leaves.
     bridge.clear_video_source().await?;
+    bridge.remove_channel(channel.id()).await?;
+    next_of(&mut events, "ChannelLeftBridge").await;
     assert_eq!(bridge.get().await?.video_source_id, None);
     channel.hangup().await?;
     rest(&mut events).await;
