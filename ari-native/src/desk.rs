@@ -121,7 +121,12 @@ impl Desk {
                 answer.unwrap_or_else(|_| Err(NotSent::NoSocket.into()))
             }
             Err(_) if ticket.is_waiting() => Err(NotSent::LateTurn.into()),
-            Err(_) => Err(Failure::TimedOut),
+            Err(_) => {
+                // It was given its time: whoever notices first, it is not given up before.
+                ticket.is_over = true;
+                self.writer.wake();
+                Err(Failure::TimedOut)
+            }
         }
     }
 
@@ -242,7 +247,10 @@ impl State {
     /// Ends what is overdue; gives the deadline of what is under way.
     fn expire(&mut self, now: Instant) -> Option<Instant> {
         if let Some(entry) = self.under_way.take_if(|entry| entry.deadline <= now) {
-            self.owed = Some((entry.transaction, entry.busy_until()));
+            // Asterisk may be at the one before still, for longer than at this one.
+            let before = self.owed.map(|(_, until)| until);
+            let until = before.max(Some(entry.busy_until()));
+            self.owed = until.map(|until| (entry.transaction, until));
             entry.end(Err(Failure::TimedOut));
         }
         while let Some(entry) = self.waiting.pop_front_if(|entry| entry.deadline <= now) {

@@ -199,3 +199,52 @@ async fn what_asterisk_does_for_longer_than_its_deadline_does_not_cost_the_socke
     assert!(matches!(answered, Err(Error::TimedOut { .. })));
     assert_eq!(next(&mut events).await, "Done");
 }
+
+/// Asterisk is at the first request still when the second is given up.
+#[tokio::test(start_paused = true)]
+async fn a_hasty_request_does_not_shorten_the_time_of_the_one_before() {
+    let (ari, _server, mut far) = connected().await;
+    let mut events = ari.events().await.unwrap();
+    let (slow, hasty) = (ari.channels().handle("c1"), ari.channels().handle("c2"));
+    let slow = slow.answer().timeout_after(Duration::from_secs(9));
+    let calls = async {
+        let slow = slow.into_future().await;
+        let hasty = hasty.answer().timeout_after(Duration::from_millis(100));
+        (slow, hasty.into_future().await)
+    };
+    let script = async {
+        let asked = far.asked().await;
+        // Nothing is read meanwhile, not even a ping: twice the time of the first request, less a second.
+        sleep(Duration::from_secs(17)).await;
+        far.say(r#"{"type":"Done","application":"demo"}"#).await;
+        far.answer(&asked, 204, "").await;
+        far
+    };
+    let ((slow, hasty), _far) = tokio::join!(calls, script);
+    assert!(matches!(slow, Err(Error::TimedOut { .. })));
+    assert!(matches!(hasty, Err(Error::TimedOut { .. })));
+    assert_eq!(next(&mut events).await, "Done");
+}
+
+/// It may do so for as long again as it was given, whoever notices first that the time is up.
+#[tokio::test(start_paused = true)]
+async fn a_long_request_that_timed_out_has_as_long_again() {
+    let (ari, _server, mut far) = connected().await;
+    let mut events = ari.events().await.unwrap();
+    let slow = ari.channels().handle("c1");
+    let slow = slow.answer().timeout_after(Duration::from_secs(30));
+    let script = async {
+        let asked = far.asked().await;
+        // The ping is sent after the request was given up.
+        sleep(Duration::from_secs(25)).await;
+        far.say(r#"{"type":"Still","application":"demo"}"#).await;
+        sleep(Duration::from_secs(33)).await;
+        far.say(r#"{"type":"Done","application":"demo"}"#).await;
+        far.answer(&asked, 204, "").await;
+        far
+    };
+    let (slow, _far) = tokio::join!(slow.into_future(), script);
+    assert!(matches!(slow, Err(Error::TimedOut { .. })));
+    assert_eq!(next(&mut events).await, "Still");
+    assert_eq!(next(&mut events).await, "Done");
+}
