@@ -70,7 +70,8 @@ pub(crate) enum Frame {
 #[derive(Debug)]
 pub(crate) struct Broken {
     pub(crate) reason: String,
-    /// The other side said goodbye.
+    /// The other side said that it is done. Asterisk says so at the end of a call; after pongs that it missed, and after
+    /// errors, it gives another code, and connects again.
     pub(crate) is_goodbye: bool,
 }
 
@@ -82,17 +83,17 @@ impl Broken {
         }
     }
 
-    fn goodbye(frame: Option<CloseFrame>) -> Self {
+    fn closed(frame: Option<CloseFrame>) -> Self {
+        let is_goodbye = frame
+            .as_ref()
+            .is_none_or(|frame| frame.code == CloseCode::Normal);
         let reason = match frame {
             Some(CloseFrame { code, reason }) => {
                 format!("Asterisk closed it with code {code}: {reason}")
             }
             None => "Asterisk closed it".to_owned(),
         };
-        Self {
-            reason,
-            is_goodbye: true,
-        }
+        Self { reason, is_goodbye }
     }
 }
 
@@ -178,7 +179,7 @@ impl Socket {
             Message::Text(text) => Ok(Frame::Text(text.as_str().into())),
             Message::Binary(bytes) => Ok(Frame::Binary(bytes.len())),
             Message::Ping(_) | Message::Pong(_) | Message::Frame(_) => Ok(Frame::Alive),
-            Message::Close(frame) => Err(Broken::goodbye(frame)),
+            Message::Close(frame) => Err(Broken::closed(frame)),
         })
     }
 

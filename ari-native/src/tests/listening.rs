@@ -110,6 +110,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Asterisk<S> {
         start.elapsed()
     }
 
+    /// Says goodbye with this code.
+    pub(super) async fn close(&mut self, code: u16) {
+        let reason = tungstenite::Utf8Bytes::from_static("");
+        let frame = tungstenite::protocol::CloseFrame {
+            code: code.into(),
+            reason,
+        };
+        self.socket.close(Some(frame)).await.unwrap();
+    }
+
     pub(super) async fn greet(&mut self) {
         let info = format!(r#"{{"system":{{"version":"22.10.1","entity_id":"{ID}"}}}}"#);
         assert_eq!(self.serve(200, &info).await, "GET asterisk/info");

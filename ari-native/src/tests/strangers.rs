@@ -327,3 +327,35 @@ async fn an_application_that_left_its_socket_comes_back_as_a_client_of_its_own()
     first.tell("other", "StillThere", json!({})).await;
     assert_eq!(super::next(&mut events).await, "StillThere");
 }
+
+/// As Asterisk does after pongs that it has missed, which wait behind a slow request, and after an error (1001); what
+/// ends a call is 1000. It connects again at once.
+#[tokio::test(start_paused = true)]
+async fn a_call_whose_socket_asterisk_closes_before_its_end_goes_on_over_the_next_one() {
+    let (way, mut listener) = Way::to(builder()).await;
+    let application = "demo:PJSIP/bob-00000001";
+    let mut asterisk = Asterisk::over(way.connect(), application).await;
+    let start = json!({"args": [], "channel": {"id": "c"}});
+    asterisk.tell(application, "StasisStart", start).await;
+    asterisk.greet().await;
+    let Ok(Some(Accepted::Call(ari, mut call))) = timeout(HANDSHAKE, listener.accept()).await
+    else {
+        panic!("no call");
+    };
+    asterisk.close(1001).await;
+    assert_eq!(
+        super::next(call.events()).await,
+        "Gap Reconnected None",
+        "the client of a call that goes on is {:?}",
+        ari.state()
+    );
+    let mut asterisk = Asterisk::over(way.connect(), application).await;
+    asterisk.greet().await;
+    let listed = r#"[{"id":"c"}]"#;
+    let (restored, asked) = tokio::join!(super::next(call.events()), asterisk.serve(200, listed));
+    assert_eq!((&*restored, &*asked), ("Resynced", "GET channels"));
+    let channel = call.channel();
+    let (answered, _) = tokio::join!(channel.answer().into_future(), asterisk.serve(204, ""));
+    answered.unwrap();
+    assert_eq!(ari.state(), ConnectionState::Connected);
+}
