@@ -25,6 +25,9 @@ use crate::{
 /// told otherwise.
 const CALL_RETURNS_WITHIN: Duration = Duration::from_secs(5);
 
+/// What Asterisk says of each application of a socket that it has opened.
+const REGISTERED: &str = "ApplicationRegistered";
+
 /// How there comes to be a WebSocket.
 pub(crate) enum Door {
     /// It is opened.
@@ -50,6 +53,15 @@ pub(crate) struct Arrival {
     pub(crate) greeting: Greeting,
     /// What came before it said so.
     pub(crate) early: Vec<Frame>,
+}
+
+impl Arrival {
+    /// Whether Asterisk has said that the socket is for this application.
+    pub(crate) fn registers(&self, application: &str) -> bool {
+        let told = self.early.iter().filter_map(of_socket);
+        told.filter(|event| event.kind() == REGISTERED)
+            .any(|event| event.application() == Some(application))
+    }
 }
 
 /// The place where a socket waits that Asterisk opened, until the client takes it.
@@ -115,7 +127,7 @@ impl Doorway {
                 Arrived::Nobody => {}
                 Arrived::Somebody(before, _) => {
                     let mut early = before.early;
-                    early.retain(|frame| !is_of_socket(frame));
+                    early.retain(|frame| of_socket(frame).is_none());
                     early.append(&mut arrival.early);
                     arrival.early = early;
                 }
@@ -166,17 +178,14 @@ impl Doorway {
     }
 }
 
-/// Whether a frame says for which applications its socket is, which holds for no other socket.
-fn is_of_socket(frame: &Frame) -> bool {
+/// What a frame says of the applications that its socket is for, which holds for no other socket.
+fn of_socket(frame: &Frame) -> Option<Event> {
     let Frame::Text(text) = frame else {
-        return false;
+        return None;
     };
-    Event::parse_text(text.clone()).is_ok_and(|event| {
-        matches!(
-            event.kind(),
-            "ApplicationRegistered" | "ApplicationReplaced" | "ApplicationUnregistered"
-        )
-    })
+    let event = Event::parse_text(text.clone()).ok()?;
+    let is_of_socket = [REGISTERED, "ApplicationReplaced", "ApplicationUnregistered"];
+    is_of_socket.contains(&event.kind()).then_some(event)
 }
 
 #[cfg(test)]

@@ -433,6 +433,9 @@ impl Hub {
         desk: &Arc<Desk>,
     ) -> Whose {
         let asterisk_id = &arrival.greeting.asterisk_id;
+        // Asterisk answers in the name of the first application, also where another program took that over: the
+        // client goes by its next one.
+        let is_of = |first: &Arc<str>| first == application || arrival.registers(first);
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         known.retain(|client| client.link.upgrade().is_some_and(|link| is_alive(&link)));
         let of_it = known
@@ -440,7 +443,7 @@ impl Hub {
             .filter(|client| client.asterisk_id == *asterisk_id);
         let its = of_it
             .filter_map(|client| client.link.upgrade())
-            .find(|link| link.first_application().as_ref() == Some(application));
+            .find(|link| link.first_application().is_some_and(|first| is_of(&first)));
         if let Some(link) = its {
             return Whose::Known(link);
         }
