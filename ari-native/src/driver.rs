@@ -49,6 +49,7 @@ pub(crate) async fn run(link: Ending<Arc<Link>>, socket: Socket) {
         link,
         session,
         phase: Phase::Open(socket),
+        renaming: false,
         reason: None,
         greeting: None,
         repair: None,
@@ -61,6 +62,8 @@ struct Driver<'a> {
     link: &'a Arc<Link>,
     session: Session,
     phase: Phase,
+    /// Asterisk is to answer in the name of another application.
+    renaming: bool,
     /// What broke the last connection.
     reason: Option<String>,
     /// Who answered the last attempt.
@@ -110,7 +113,12 @@ impl Phase {
 impl Driver<'_> {
     async fn run(&mut self) {
         self.turn();
+        // An attempt may have failed that had brought events.
+        if self.link.events.router().is_lost() {
+            self.repair();
+        }
         loop {
+            self.leave_name();
             while let Some(output) = self.session.poll_output() {
                 self.act(output);
             }
@@ -172,6 +180,7 @@ impl Driver<'_> {
             }
             Output::Lost(cause) => {
                 self.phase = Phase::Down;
+                self.renaming = false;
                 (self.repair, self.check) = (None, None);
                 let broken = self.reason.take().filter(|_| cause == Cause::Broken);
                 let reason = broken.as_deref().unwrap_or(match cause {
@@ -190,12 +199,16 @@ impl Driver<'_> {
             Output::Returned => {
                 if let Some(greeting) = self.greeting.take() {
                     self.link.returned(&greeting);
-                    // Its answers may be long, and the reader must not wait.
-                    let repair = self.link.tracker.spawn(repair(Arc::clone(self.link)));
-                    self.repair = Some(AbortOnDropHandle::new(repair));
+                    self.repair();
                 }
             }
         }
+    }
+
+    /// Has what was lost restored and compared. The answers may be long, and the reader must not wait.
+    fn repair(&mut self) {
+        let repair = self.link.tracker.spawn(repair(Arc::clone(self.link)));
+        self.repair = Some(AbortOnDropHandle::new(repair));
     }
 
     /// Takes the frames that have come already. They may come faster than they are taken: whoever reads events
@@ -267,10 +280,29 @@ impl Driver<'_> {
         match self.link.turn() {
             None => {}
             Some(Turn::TakeBack) => self.session.handle_replaced(now()),
+            // Where Asterisk opens the socket again, it takes the application back for it.
+            Some(Turn::Rename) => self.renaming = !self.link.is_socket_only(),
             // Requests go on over the socket as long as it lasts. One that Asterisk opened it opens again, and
             // says anew which applications it is for.
             Some(Turn::Retire) if self.link.desk.is_some() && !self.link.is_socket_only() => {}
             Some(Turn::Retire) => self.retire(),
+        }
+    }
+
+    /// Connects again as the applications that are left. Asterisk answers all requests of a socket in the name of its
+    /// first application, and no more once the program that has taken it over is gone. A request that Asterisk is at
+    /// is answered before.
+    fn leave_name(&mut self) {
+        let Some(desk) = self.link.desk.as_ref().filter(|_| self.renaming) else {
+            return;
+        };
+        if matches!(self.phase, Phase::Open(_))
+            && desk
+                .busy_until()
+                .is_none_or(|until| until <= Instant::now())
+        {
+            self.reason = Some("its first application is another program's".to_owned());
+            self.session.handle_broken(now());
         }
     }
 

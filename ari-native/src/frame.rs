@@ -1,9 +1,9 @@
 //! Requests and answers as frames of the event socket (REST over WebSocket).
 
-use ari_core::{Error, HttpRequest, Request, Result};
+use ari_core::HttpRequest;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json, value::RawValue};
+use serde_json::value::RawValue;
 
 use crate::{error::NotSent, exchange::Answer};
 
@@ -88,48 +88,10 @@ fn member<'a, T: Deserialize<'a>>(raw: Option<&'a RawValue>) -> Option<T> {
     serde_json::from_str(raw?.get()).ok()
 }
 
-/// Sees to it that an event filter lets the answers to requests pass: Asterisk applies the filter of the
-/// first application of a socket to them, too, and any of the client's own may be the first of the next one.
-///
-/// # Errors
-/// The filter keeps them away by name.
-pub(crate) fn guard_filter(
-    request: &Request,
-    is_own: impl FnOnce(&str) -> bool,
-) -> Result<Option<Request>> {
-    let operation = request.operation;
-    let is_filter = operation.resource == "applications" && operation.name == "filter";
-    let about = is_filter.then(|| request.parameters.text("applicationName"));
-    if !about.flatten().is_some_and(|name| is_own(&name)) {
-        return Ok(None);
-    }
-    let Some(filter) = request.parameters.get("filter") else {
-        return Ok(None);
-    };
-    let types = |list: &str| filter.get(list).and_then(Value::as_array);
-    let names_answer = |types: &Vec<Value>| types.iter().any(|item| item["type"] == ANSWER);
-    if types("disallowed").is_some_and(names_answer) {
-        return Err(Error::InvalidRequest(format!(
-            "an event filter that disallows {ANSWER} would keep away the answers to all requests, which come over \
-             the event socket"
-        )));
-    }
-    // An empty list allows everything.
-    let lacks = types("allowed").is_some_and(|types| !types.is_empty() && !names_answer(types));
-    Ok(lacks.then(|| {
-        let mut guarded = request.clone();
-        let mut filter = filter.clone();
-        if let Some(allowed) = filter.get_mut("allowed").and_then(Value::as_array_mut) {
-            allowed.push(json!({ "type": ANSWER }));
-        }
-        guarded.parameters.set("filter", filter);
-        guarded
-    }))
-}
-
 #[cfg(test)]
 mod tests {
-    use ari_core::{Metadata, Method, registry};
+    use ari_core::{Metadata, Method, Request, registry};
+    use serde_json::{Value, json};
 
     use super::*;
 
@@ -217,42 +179,5 @@ mod tests {
         ] {
             assert!(read(garbled).unwrap().1.is_none(), "{garbled}");
         }
-    }
-
-    fn filter(application: &str, filter: Value) -> Request {
-        let operation = registry::OPERATIONS
-            .iter()
-            .find(|spec| spec.path == "/applications/{applicationName}/eventFilter");
-        Request::new(operation.unwrap(), Metadata::default())
-            .with("applicationName", application)
-            .with("filter", filter)
-    }
-
-    #[test]
-    fn a_filter_lets_answers_pass() {
-        let guarded = |value| guard_filter(&filter("demo", value), |name| name == "demo");
-        let some = json!({"allowed": [{"type": "StasisStart"}], "disallowed": []});
-        let request = guarded(some.clone()).unwrap().unwrap();
-        assert_eq!(
-            request.parameters.get("filter").unwrap(),
-            &json!({"allowed": [{"type": "StasisStart"}, {"type": "RESTResponse"}], "disallowed": []})
-        );
-        for unchanged in [
-            json!({}),
-            json!({"allowed": []}),
-            json!({"allowed": [{"type": "RESTResponse"}]}),
-            json!({"disallowed": [{"type": "Dial"}]}),
-            json!({"allowed": "x"}),
-            json!(7),
-        ] {
-            assert!(guarded(unchanged.clone()).unwrap().is_none(), "{unchanged}");
-        }
-        let error = guarded(json!({"disallowed": [{"type": "RESTResponse"}]})).unwrap_err();
-        assert!(matches!(error, Error::InvalidRequest(_)));
-        assert!(
-            guard_filter(&filter("other", some), |name| name == "demo")
-                .unwrap()
-                .is_none()
-        );
     }
 }

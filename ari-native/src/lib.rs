@@ -12,6 +12,7 @@ mod driver;
 mod environment;
 mod error;
 mod exchange;
+mod filter;
 mod frame;
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;

@@ -26,7 +26,7 @@ use crate::{
     driver::take_in,
     error::{Failure, NotSent, Trouble},
     exchange::{Answer as HttpAnswer, Http},
-    frame::guard_filter,
+    filter,
     greeting::{Greeting, greet, greet_over},
     meter,
     replaced::{Standing, Turn, WhenReplaced},
@@ -222,9 +222,9 @@ impl Link {
         };
         let greeting = greet_over(&mut socket, desk, &self.peer, limit, deadline, hand_on).await;
         if told && greeting.is_err() {
-            // What was told came after the gap of the loss before, and this socket is lost, too.
+            // What was told came after the gap of a loss before, if there was one, and this socket is lost, too.
             let gap = Gap::new(None, GapCause::Reconnected);
-            self.events.router().gap_everywhere(gap);
+            self.events.router().lost(gap);
         }
         Ok((socket, greeting?))
     }
@@ -460,10 +460,12 @@ impl Link {
         if let Some(version) = self.version() {
             version.check(request)?;
         }
-        let guarded = match &self.desk {
-            Some(_) => guard_filter(request, |name| self.standing().has(name))?,
-            None => None,
+        let needed = match (&self.door, &self.desk) {
+            (Door::Accept(_), _) => filter::OF_ACCEPTED,
+            (Door::Dial(_), Some(_)) => filter::OF_REQUESTS,
+            (Door::Dial(_), None) => filter::OF_EVENTS,
         };
+        let guarded = filter::guard(request, needed, |name| self.standing().has(name))?;
         let is_file = request.operation.answer == Answer::Binary;
         if is_file && self.http.is_none() {
             return Err(Error::Unsupported {

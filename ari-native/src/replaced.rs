@@ -41,6 +41,9 @@ pub(crate) struct Standing {
 pub(crate) enum Turn {
     /// Connect again.
     TakeBack,
+    /// The first application of the socket is another program's: connect again as the others, where Asterisk answers
+    /// requests in its name.
+    Rename,
     /// There is no application left: connect no more.
     Retire,
 }
@@ -130,11 +133,14 @@ impl Standing {
             return None;
         }
         let ours = Arc::clone(ours);
+        let is_first = self.applications().next() == Some(&*ours);
         if !self.yielded.insert(Arc::clone(&ours)) {
             return None;
         }
         if self.yielded.len() == self.applications.len() {
             self.turn = Some(Turn::Retire);
+        } else if is_first {
+            self.turn = Some(Turn::Rename);
         }
         Some(ours)
     }
@@ -156,7 +162,7 @@ mod tests {
         assert_eq!(standing.replaced(None), None);
         assert_eq!(standing.replaced(Some("a")), Some("a".into()));
         assert_eq!(standing.replaced(Some("a")), None);
-        assert_eq!(standing.turn(), None);
+        assert_eq!(standing.turn(), Some(Turn::Rename));
         assert_eq!(standing.applications().collect::<Vec<_>>(), ["b"]);
         assert_eq!(standing.replaced(Some("b")), Some("b".into()));
         assert_eq!(standing.turn(), Some(Turn::Retire));
@@ -171,6 +177,7 @@ mod tests {
         }
         assert_eq!(standing.applications().collect::<Vec<_>>(), ["a", "b"]);
         standing.replaced(Some("a"));
+        assert_eq!(standing.turn(), Some(Turn::Rename));
         standing.registered("a");
         assert_eq!(standing.replaced(Some("b")), Some("b".into()));
         assert_eq!(standing.turn(), None);

@@ -136,6 +136,11 @@ impl Router {
         self.tell(Whom::All, gap, Sink::lost);
     }
 
+    /// Whether the connection was lost and [`resynced`](Self::resynced) has not been called since.
+    pub fn is_lost(&self) -> bool {
+        self.lock().outage.is_some()
+    }
+
     /// Counts a gap, and tells subscriptions in one of the ways that a [`Sink`] has.
     fn tell(&self, whom: Whom<'_>, gap: Gap, way: fn(&Sink, Gap, bool) -> Option<Waker>) {
         meter::gaps(gap.cause).increment(1);

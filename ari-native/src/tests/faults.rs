@@ -227,3 +227,25 @@ async fn subscribed_to_everything_an_application_that_was_there_before_hears_eve
         );
     }
 }
+
+/// Asterisk answers in the name of the first application of a socket as long as the socket lasts, and not at all once
+/// there is no such application.
+#[tokio::test(start_paused = true)]
+async fn requests_over_the_socket_are_answered_although_its_first_application_is_another_programs()
+{
+    let simulator = Simulator::builder().user("user", "secret").start();
+    let builder = to(&simulator).when_replaced(WhenReplaced::Yield);
+    let builder = builder.application("other").rest_over_websocket();
+    let ari = builder.connect().await.unwrap();
+    ari.channels().list().await.unwrap();
+    let thief = simulator.connect("demo").unwrap();
+    sleep(Duration::from_secs(1)).await;
+    ari.channels().list().await.unwrap();
+    // The other program ends, and the application with it.
+    thief.close().await.unwrap();
+    let answered = timeout(Duration::from_mins(10), async {
+        while ari.channels().list().await.is_err() {}
+    });
+    assert!(answered.await.is_ok(), "no request is answered any more");
+    assert_eq!(ari.state(), ConnectionState::Connected);
+}

@@ -384,3 +384,75 @@ async fn a_call_that_is_moved_between_applications_of_a_client_is_a_new_call() {
     let moved = within(agents.next()).await.unwrap();
     assert_eq!(moved.channel().id(), caller.channel_id());
 }
+
+/// Asterisk registers all applications of the socket anew when it opens it again, the one that was taken over as well,
+/// and answers in the name of the first.
+#[tokio::test(start_paused = true)]
+async fn a_client_whose_first_application_was_taken_over_goes_on_with_the_next_socket() {
+    let simulator = simulator();
+    let outbound = Outbound::persistent(URI, ["zebra", "ape"]);
+    let (mut listener, _dialed) = dialed(&simulator, outbound).await;
+    let ari = application(&mut listener).await;
+    let ape = ari.for_application("ape").unwrap();
+    let mut ape_events = ape.events().await.unwrap();
+    let mut ape_calls = ape.calls().await.unwrap();
+    let mut events = ari.events().await.unwrap();
+    let _thief = simulator.connect("zebra").unwrap();
+    up_to(&mut events, "Gap Replaced None").await;
+    up_to(&mut ape_events, "Gap Replaced None").await;
+    simulator.inject(Fault::DropSockets).unwrap();
+    up_to(&mut ape_events, "Gap Reconnected None").await;
+    up_to(&mut ape_events, "Resynced").await;
+    let caller = simulator.call_app("ape").await;
+    let call = within(ape_calls.next()).await.unwrap();
+    assert_eq!(call.channel().id(), caller.channel_id());
+}
+
+/// The dialplan has the application twice, and the program wants few events.
+#[tokio::test(start_paused = true)]
+async fn a_call_that_enters_its_application_again_is_a_call_again() {
+    let options = WorldOptions::default()
+        .extension("1000", "Stasis(desk,1)")
+        .extension("1001", "Stasis(desk,2)");
+    let simulator = Simulator::builder()
+        .options(options)
+        .user("user", "secret")
+        .seed(1)
+        .start();
+    let (mut listener, _dialed) = dialed(&simulator, Outbound::per_call(URI, ["desk"])).await;
+    let caller = simulator.call("1000").await;
+    let (ari, first) = call(&mut listener).await;
+    let name = ari.identity().application.unwrap();
+    let types = ["StasisStart", "StasisEnd"].map(|kind| serde_json::json!({ "type": kind }));
+    let filter = ari.applications().filter(&*name);
+    let filter = filter.filter(serde_json::json!({ "allowed": types }));
+    filter.await.unwrap();
+    first
+        .channel()
+        .continue_in_dialplan()
+        .extension("1001")
+        .priority(1)
+        .await
+        .unwrap();
+    drop(first);
+    let (_again, second) = call(&mut listener).await;
+    assert_eq!(second.channel().id(), caller.channel_id());
+    assert_eq!(second.args(), ["2"]);
+}
+
+/// Asterisk applies the filter of an application to what it says of a takeover, too.
+#[tokio::test(start_paused = true)]
+async fn a_takeover_is_told_whatever_the_event_filter_allows() {
+    let simulator = simulator();
+    let (mut listener, _dialed) = dialed(&simulator, Outbound::persistent(URI, ["demo"])).await;
+    let ari = application(&mut listener).await;
+    let mut events = ari.events().await.unwrap();
+    let filter = serde_json::json!({ "allowed": [{ "type": "StasisStart" }] });
+    let filter = ari.applications().filter("demo").filter(filter);
+    filter.await.unwrap();
+    let _thief = simulator.connect("demo").unwrap();
+    // What happens now goes to the other program.
+    let _caller = simulator.call_app("demo").await;
+    up_to(&mut events, "Gap Replaced None").await;
+    assert_eq!(within(next(&mut events)).await, "end Some(Replaced)");
+}

@@ -266,7 +266,11 @@ async fn what_keeps_answers_away_is_found() {
     let sent: Value = serde_json::from_str(asked["message_body"].as_str().unwrap()).unwrap();
     assert_eq!(
         sent,
-        json!({"allowed": [{"type": "StasisStart"}, {"type": "RESTResponse"}]})
+        json!({"allowed": [
+            {"type": "StasisStart"},
+            {"type": "ApplicationReplaced"},
+            {"type": "RESTResponse"},
+        ]})
     );
 
     let mut server = Server::new();
@@ -455,4 +459,48 @@ async fn a_long_answer_is_one_over_the_socket_too() {
         "the socket was lost"
     );
     assert_eq!(listed.unwrap().items.len(), 160_000);
+}
+
+/// Asterisk was lost before it had said who it is, and the caller hung up meanwhile.
+#[tokio::test(start_paused = true)]
+async fn a_call_that_came_with_an_attempt_that_failed_has_an_end() {
+    let mut server = Server::new();
+    let builder = to(&server).rest_over_websocket().retry_connect(true);
+    let tasks = tokio_util::task::TaskTracker::new();
+    let connecting = tasks.spawn(builder.connect());
+    let mut first = Far(server.socket().await);
+    first
+        .say(r#"{"type":"StasisStart","application":"demo","args":[],"channel":{"id":"c"}}"#)
+        .await;
+    first.asked().await;
+    drop(first);
+    let mut far = Far(server.socket().await);
+    far.greet().await;
+    let ari = connecting.await.unwrap().unwrap();
+    let _far = tokio_util::task::AbortOnDropHandle::new(tasks.spawn(async move {
+        loop {
+            let asked = far.asked().await;
+            let is_list = asked["uri"] == "channels";
+            let gone = r#"{"message":"Channel not found"}"#;
+            let (status, body) = if is_list { (200, "[]") } else { (404, gone) };
+            far.answer(&asked, status, body).await;
+        }
+    }));
+    let mut calls = ari.calls().await.unwrap();
+    let mut call = calls.next().await.unwrap();
+    let read = async {
+        let mut items = Vec::new();
+        while !items
+            .last()
+            .is_some_and(|item: &String| item.starts_with("end"))
+        {
+            items.push(next(call.events()).await);
+        }
+        items
+    };
+    let items = timeout(Duration::from_mins(1), read).await.unwrap();
+    assert_eq!(
+        items,
+        ["StasisStart", "Gap Reconnected None", "end Some(Lost)"]
+    );
 }
