@@ -11,7 +11,7 @@ use tokio::{
     sync::{Notify, oneshot},
     time::timeout,
 };
-use tokio_util::sync::CancellationToken;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use url::Url;
 
 use crate::{
@@ -27,6 +27,9 @@ const CALL_RETURNS_WITHIN: Duration = Duration::from_secs(5);
 
 /// What Asterisk says of each application of a socket that it has opened.
 const REGISTERED: &str = "ApplicationRegistered";
+
+/// How long a socket of a call is kept at most that is of no more use. Asterisk closes it 3 to 8 s after the end.
+const KEPT_FOR: Duration = Duration::from_secs(10);
 
 /// How there comes to be a WebSocket.
 pub(crate) enum Door {
@@ -71,6 +74,8 @@ pub(crate) struct Doorway {
     knock: Notify,
     /// No more will come.
     listening: CancellationToken,
+    /// Tasks of the listener.
+    tracker: TaskTracker,
     /// It is for one call.
     pub(crate) is_call: bool,
     /// How long the socket may be gone.
@@ -91,6 +96,7 @@ impl Doorway {
     /// One for an application whose socket may be gone so long, or for a call.
     pub(crate) fn new(
         listening: CancellationToken,
+        tracker: TaskTracker,
         is_call: bool,
         returns_within: Duration,
     ) -> Self {
@@ -98,6 +104,7 @@ impl Doorway {
             arrived: Mutex::default(),
             knock: Notify::new(),
             listening,
+            tracker,
             is_call,
             returns_within: if is_call {
                 CALL_RETURNS_WITHIN
@@ -147,6 +154,16 @@ impl Doorway {
             // Where the listener has ended, nobody is there to take it.
             let _ = back.send(arrival);
         }
+    }
+
+    /// Keeps the socket of a call open until Asterisk closes it. It would open another one in place of one that is
+    /// closed, in the name of a call that has a client of its own by now.
+    pub(crate) fn keep(&self, socket: Socket) {
+        let mut socket = socket.with_requests(None);
+        let end = async move { while socket.next().await.is_ok() {} };
+        let kept = timeout(KEPT_FOR, end);
+        let kept = self.listening.clone().run_until_cancelled_owned(kept);
+        self.tracker.spawn(kept);
     }
 
     /// Waits until there is a socket.
@@ -221,7 +238,12 @@ mod tests {
     }
 
     fn doorway() -> Doorway {
-        Doorway::new(CancellationToken::new(), false, Duration::from_secs(1))
+        Doorway::new(
+            CancellationToken::new(),
+            TaskTracker::new(),
+            false,
+            Duration::from_secs(1),
+        )
     }
 
     #[tokio::test]

@@ -264,15 +264,21 @@ impl Driver<'_> {
     }
 
     /// Keeps a socket for a while after another one has taken its place: two Asterisks that give themselves the
-    /// same id would push each other out as fast as they can.
+    /// same id would push each other out as fast as they can, and so would two sockets of one call.
     fn linger(&mut self) {
-        if let Phase::Open(socket) = std::mem::replace(&mut self.phase, Phase::Down) {
-            let (socket, closing) = (socket.with_requests(None), self.link.closing.clone());
-            self.link.tracker.spawn(async move {
-                closing.run_until_cancelled(sleep(SUPERSEDED_FOR)).await;
-                drop(socket);
-            });
+        let Phase::Open(socket) = std::mem::replace(&mut self.phase, Phase::Down) else {
+            return;
+        };
+        if let Door::Accept(doorway) = &self.link.door
+            && doorway.is_call
+        {
+            return doorway.keep(socket);
         }
+        let (socket, closing) = (socket.with_requests(None), self.link.closing.clone());
+        self.link.tracker.spawn(async move {
+            closing.run_until_cancelled(sleep(SUPERSEDED_FOR)).await;
+            drop(socket);
+        });
     }
 
     /// Does what follows from another program having taken an application over.
@@ -309,6 +315,9 @@ impl Driver<'_> {
     /// Connects no more. Requests go on over HTTP; where there is none, nothing does.
     fn retire(&mut self) {
         self.session.retire();
+        if self.link.is_of_call() {
+            self.linger();
+        }
         self.phase = Phase::Down;
         (self.repair, self.check) = (None, None);
         if self.link.is_socket_only() {

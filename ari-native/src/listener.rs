@@ -448,7 +448,12 @@ impl Hub {
             return Whose::Known(link);
         }
         let is_call = is_call(application);
-        let doorway = Doorway::new(self.stop.clone(), is_call, self.returns_within);
+        let doorway = Doorway::new(
+            self.stop.clone(),
+            self.tracker.clone(),
+            is_call,
+            self.returns_within,
+        );
         let (application, desk) = (Arc::clone(application), Arc::clone(desk));
         let link = Link::accepted(application, peer.clone(), doorway, self.limits, desk);
         let client = Client::new(link);

@@ -125,8 +125,10 @@ pub(crate) enum Timer {
     Tone(ChannelKey),
     /// A scripted caller does something.
     Call(CallTimer),
+    /// A call enters its application, whose socket is open.
+    PerCallBegins(SessionId),
     /// The socket of a call is closed.
-    PerCall(SessionId),
+    PerCallEnds(SessionId),
 }
 
 /// A simulated Asterisk.
@@ -304,7 +306,8 @@ impl World {
             Timer::Optimise(channel) => self.optimise(channel),
             Timer::Tone(channel) => self.tone_detected(channel),
             Timer::Call(timer) => self.call_timer(timer),
-            Timer::PerCall(session) => self.close_per_call(session),
+            Timer::PerCallBegins(session) => self.begin_call(session),
+            Timer::PerCallEnds(session) => self.close_per_call(session),
         }
     }
 

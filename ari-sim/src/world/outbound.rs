@@ -21,6 +21,9 @@ use super::{
 /// How long after `StasisEnd` the socket of a call is closed.
 const CLOSED_AFTER: Duration = Duration::from_secs(3);
 
+/// How often Asterisk looks whether the socket of a call is open. The first time it never is.
+const LOOKED_EVERY: Duration = Duration::from_millis(500);
+
 /// Names the description of the sockets for calls, to be named in [`World::add_per_call`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct PerCallId(u64);
@@ -52,7 +55,9 @@ struct PerCall {
     channel: ChannelKey,
     application: Arc<str>,
     args: String,
-    /// The call is in the application.
+    /// When its socket was wanted.
+    since: SimTime,
+    /// Its socket was open: the call is in the application, or is to enter it.
     begun: bool,
 }
 
@@ -133,7 +138,7 @@ impl World {
         !self.outbound.actions.is_empty()
     }
 
-    /// The socket of a call is open: the call enters the application.
+    /// The socket of a call is open: the call enters the application when Asterisk looks next.
     pub fn per_call_connected(&mut self, now: SimTime, session: SessionId) {
         self.advance(now);
         let Some(call) = self.outbound.calls.get_mut(&session) else {
@@ -142,6 +147,18 @@ impl World {
         if std::mem::replace(&mut call.begun, true) {
             return;
         }
+        let mut at = call.since + LOOKED_EVERY;
+        while at < now {
+            at = at + LOOKED_EVERY;
+        }
+        self.timers.set(at, Timer::PerCallBegins(session));
+    }
+
+    /// Asterisk has seen that the socket of a call is open.
+    pub(crate) fn begin_call(&mut self, session: SessionId) {
+        let Some(call) = self.outbound.calls.get_mut(&session) else {
+            return;
+        };
         let (channel, args) = (call.channel, std::mem::take(&mut call.args));
         let application = Arc::clone(&call.application);
         let waits = self
@@ -207,6 +224,7 @@ impl World {
             channel: key,
             application: Arc::clone(&application),
             args: args.to_owned(),
+            since: self.now,
             begun: false,
         };
         self.outbound.calls.insert(session, call);
@@ -224,7 +242,7 @@ impl World {
         let calls = &self.outbound.calls;
         if calls.get(&session).is_some_and(|call| call.channel == key) {
             let at = self.now + CLOSED_AFTER;
-            self.timers.set(at, Timer::PerCall(session));
+            self.timers.set(at, Timer::PerCallEnds(session));
         }
     }
 
