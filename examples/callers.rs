@@ -80,6 +80,9 @@ struct Record {
 
 #[derive(Debug, Serialize)]
 struct Heard {
+    /// Which playback it is.
+    #[serde(skip)]
+    id: String,
     media: String,
     to_end: bool,
 }
@@ -272,16 +275,18 @@ impl Callers {
         let Some(call) = channel.and_then(|id| self.calls.get_mut(id)) else {
             return;
         };
+        let id = playback.id.to_string();
         let media = playback.media_uri.clone().unwrap_or_default();
+        // Whoever is subscribed to everything is told twice of what is played to a bridge.
+        let known = call.heard.iter_mut().find(|heard| heard.id == id);
         if ended {
             let done = playback.state == Some(ari_core::models::PlaybackState::Done);
-            let heard = call
-                .heard
-                .iter_mut()
-                .find(|heard| heard.media == media && !heard.to_end);
-            if let Some(heard) = heard.filter(|_| done) {
+            if let Some(heard) = known.filter(|_| done) {
                 heard.to_end = true;
             }
+            return;
+        }
+        if known.is_some() {
             return;
         }
         // Each worker that takes the call begins with the same prompt.
@@ -289,6 +294,7 @@ impl Callers {
         call.answers += usize::from(first);
         call.answered_at_ms.get_or_insert(now);
         call.heard.push(Heard {
+            id,
             media,
             to_end: false,
         });

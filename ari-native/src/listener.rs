@@ -249,6 +249,10 @@ pub enum Accepted {
     /// only, `<application>:<channel name>`, and the call. It is closed when Asterisk closes the connection,
     /// about 3 s after the end of the call; one that is lost may come back for 5 s. A call that comes back later
     /// goes to the dialplan, as one for which Asterisk cannot connect.
+    ///
+    /// A channel that enters the application again is a new call with a client of its own. Should that be sooner than
+    /// those 3 s, Asterisk (22.10.1) forgets the application with the connection of the first call: it tells and
+    /// answers the second one nothing more.
     Call(Ari, IncomingCall),
 }
 

@@ -7,7 +7,7 @@
 //!
 //! `cargo test -p ari-tests --test contract -- FILTER` runs the scenarios whose name contains the filter.
 //! With `ARI_TEST_URL`, `ARI_TEST_USERNAME` and `ARI_TEST_PASSWORD` set, the suite also runs on a real
-//! Asterisk whose dialplan includes `tests/asterisk/extensions.conf`: over HTTP and WebSocket, with REST over
+//! Asterisk that is configured as in `tests/asterisk`: over HTTP and WebSocket, with REST over
 //! WebSocket, and behind our proxy. An outbound WebSocket would have to be in its `ari.conf`, with an address
 //! that is there before the suite is. What a real Asterisk cannot show is named in one list, with its reason.
 #![allow(
