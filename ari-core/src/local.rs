@@ -21,7 +21,7 @@ const MOST_LEFT: usize = 1_024;
 /// Which entities are bound to which dialogs.
 ///
 /// A request that carries a dialog binds entities to it (see [`Request::bound`]); a binding ends with its
-/// entity, or when the dialog is released. Of the channels that left their application, the last 1,024 keep theirs.
+/// entity, when the request that made it does not create or find the entity, or when the dialog is released. Of the channels that left their application, the last 1,024 keep theirs.
 #[derive(Debug, Default)]
 pub struct Dialogs {
     entities: HashMap<(EntityKind, Arc<str>), Ties>,
@@ -179,10 +179,19 @@ pub fn creates_nothing(answer: &Result<Response>) -> bool {
     }
 }
 
-/// What a request is to create, where its binding to the dialog is new.
+/// What a request has bound to its dialog that was not bound before.
 #[derive(Debug)]
-#[must_use = "what was not created stays bound unless it is settled"]
-pub struct Bound(Option<(Arc<str>, EntityKind, String)>);
+#[must_use = "what is not there stays bound unless it is settled"]
+pub struct Bound(Vec<Binding>);
+
+#[derive(Debug)]
+struct Binding {
+    dialog: Arc<str>,
+    kind: EntityKind,
+    id: String,
+    /// The request is to create it.
+    is_created: bool,
+}
 
 /// Router and dialogs of a transport to a single Asterisk.
 #[derive(Debug)]
@@ -221,25 +230,34 @@ impl LocalEvents {
     /// Binds what a request concerns to its dialog; call it before the request is sent, so that the
     /// first event is not missed, and [`settle`](Self::settle) afterwards.
     pub fn bind(&self, request: &Request) -> Bound {
-        let mut created = None;
+        let mut new = Vec::new();
         if let Some(dialog) = &request.target.dialog {
             let mut dialogs = self.dialogs();
             for (kind, id) in request.bound() {
-                let new = dialogs.bind(dialog, kind, &id);
-                if new && request.creates(kind, &id) {
-                    created = Some((Arc::clone(dialog), kind, id.into_owned()));
+                if dialogs.bind(dialog, kind, &id) {
+                    new.push(Binding {
+                        dialog: Arc::clone(dialog),
+                        kind,
+                        is_created: request.creates(kind, &id),
+                        id: id.into_owned(),
+                    });
                 }
             }
         }
-        Bound(created)
+        Bound(new)
     }
 
-    /// Takes the binding of what was not created back.
+    /// Takes the bindings of what was not created, or not found, back: no event would end them.
     pub fn settle(&self, bound: Bound, answer: &Result<Response>) {
-        if let Bound(Some((dialog, kind, id))) = bound
-            && creates_nothing(answer)
-        {
-            self.dialogs().unbind(&dialog, kind, &id);
+        if bound.0.is_empty() || !creates_nothing(answer) {
+            return;
+        }
+        let not_found = answer.as_ref().is_ok_and(|answer| answer.status == 404);
+        let mut dialogs = self.dialogs();
+        for binding in bound.0 {
+            if not_found || binding.is_created {
+                dialogs.unbind(&binding.dialog, binding.kind, &binding.id);
+            }
         }
     }
 

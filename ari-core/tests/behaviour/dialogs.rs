@@ -428,3 +428,16 @@ fn a_dialog_that_has_a_scope_again_keeps_its_bindings() {
     drop(one);
     assert_eq!(fake.bindings(), 0);
 }
+
+/// It ended while the command was on its way: no event will end the binding.
+#[test]
+fn what_a_command_does_not_find_is_not_bound() {
+    let fake = fake();
+    let ari = fake.ari();
+    let worker = ari.dialog("all").unwrap();
+    let refusal = json!({ "message": "Channel not found" });
+    fake.answer("POST /channels/{channelId}/answer", 404, &refusal);
+    fake.emit(&on_channel("ChannelDestroyed", "c")).unwrap();
+    assert!(now(worker.channels().handle("c").answer()).is_err());
+    assert_eq!(fake.bindings(), 0);
+}
