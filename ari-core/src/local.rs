@@ -2,7 +2,7 @@
 
 use std::{
     collections::{BTreeSet, HashMap, VecDeque},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
 };
 
 use crate::{
@@ -38,6 +38,8 @@ struct Ties {
     dialogs: BTreeSet<Arc<str>>,
     /// Which departure it was, where it is a channel that has left its application.
     left: Option<u64>,
+    /// Lives as long as a request that is to create the entity.
+    creation: Weak<()>,
 }
 
 impl Dialogs {
@@ -53,6 +55,22 @@ impl Dialogs {
             .dialogs
             .insert(Arc::clone(&dialog));
         self.rows.insert((dialog, kind, id))
+    }
+
+    /// Notes that an entity which is bound is yet to be created, as long as the token lives.
+    fn await_creation(&mut self, kind: EntityKind, id: &str, token: &Arc<()>) {
+        if let Some(ties) = self.entities.get_mut(&(kind, Arc::from(id))) {
+            ties.creation = Arc::downgrade(token);
+        }
+    }
+
+    /// What is bound and can be gone: not what is yet to be created.
+    fn created(&self) -> Vec<(EntityKind, Arc<str>)> {
+        self.entities
+            .iter()
+            .filter(|(_, ties)| ties.creation.strong_count() == 0)
+            .map(|(entity, _)| entity.clone())
+            .collect()
     }
 
     /// Takes the binding of an entity to a dialog back.
@@ -180,9 +198,13 @@ pub fn creates_nothing(answer: &Result<Response>) -> bool {
 }
 
 /// What a request has bound to its dialog that was not bound before.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 #[must_use = "what is not there stays bound unless it is settled"]
-pub struct Bound(Vec<Binding>);
+pub struct Bound {
+    new: Vec<Binding>,
+    /// Held until it is known whether the request has created something, or nobody waits for that any more.
+    creation: Option<Arc<()>>,
+}
 
 #[derive(Debug)]
 struct Binding {
@@ -230,35 +252,46 @@ impl LocalEvents {
     /// Binds what a request concerns to its dialog; call it before the request is sent, so that the
     /// first event is not missed, and [`settle`](Self::settle) afterwards.
     pub fn bind(&self, request: &Request) -> Bound {
-        let mut new = Vec::new();
+        let mut bound = Bound::default();
         if let Some(dialog) = &request.target.dialog {
             let mut dialogs = self.dialogs();
             for (kind, id) in request.bound() {
-                if dialogs.bind(dialog, kind, &id) {
-                    new.push(Binding {
+                let is_new = dialogs.bind(dialog, kind, &id);
+                let is_created = request.creates(kind, &id);
+                if is_created {
+                    dialogs.await_creation(kind, &id, bound.creation.get_or_insert_default());
+                }
+                if is_new {
+                    bound.new.push(Binding {
                         dialog: Arc::clone(dialog),
                         kind,
-                        is_created: request.creates(kind, &id),
                         id: id.into_owned(),
+                        is_created,
                     });
                 }
             }
         }
-        Bound(new)
+        bound
     }
 
     /// Takes the bindings of what was not created, or not found, back: no event would end them.
     pub fn settle(&self, bound: Bound, answer: &Result<Response>) {
-        if bound.0.is_empty() || !creates_nothing(answer) {
+        if bound.new.is_empty() || !creates_nothing(answer) {
             return;
         }
         let not_found = answer.as_ref().is_ok_and(|answer| answer.status == 404);
         let mut dialogs = self.dialogs();
-        for binding in bound.0 {
+        for binding in bound.new {
             if not_found || binding.is_created {
                 dialogs.unbind(&binding.dialog, binding.kind, &binding.id);
             }
         }
+    }
+
+    /// What is bound to dialogs and can be gone, which a transport that compares after a loss asks for: not what is yet
+    /// to be created.
+    pub fn bound(&self) -> Vec<(EntityKind, Arc<str>)> {
+        self.dialogs().created()
     }
 
     /// Drops the bindings of an entity that was found gone.

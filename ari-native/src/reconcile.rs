@@ -14,6 +14,9 @@ use ari_core::{
 /// Playbacks and recordings that are asked for, each by itself; what is beyond asks by itself, over time.
 const MAX_QUESTIONS: usize = 256;
 
+/// Kinds of which Asterisk lists all that exist.
+const LISTED: [EntityKind; 2] = [EntityKind::Channel, EntityKind::Bridge];
+
 /// A question to Asterisk, and how to read its answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Question {
@@ -50,6 +53,8 @@ pub(crate) enum Verdict {
 #[derive(Debug)]
 pub(crate) struct Comparison {
     awaited: Vec<Awaited>,
+    /// Channels and bridges that are bound to a dialog.
+    bound: Vec<(EntityKind, Arc<str>)>,
     /// Kinds of which everything that exists is known.
     listed: HashSet<EntityKind>,
     /// With the place of those that are channels.
@@ -62,11 +67,18 @@ pub(crate) struct Comparison {
 }
 
 impl Comparison {
-    /// Begins with what is waited for, and with the applications whose new calls are; whatever is created from now on
-    /// does not count.
-    pub(crate) fn new(awaited: Vec<Awaited>, calls: BTreeSet<Arc<str>>) -> Self {
+    /// Begins with what is waited for, with what is bound to dialogs, and with the applications whose new calls are
+    /// waited for; whatever is created from now on does not count.
+    pub(crate) fn new(
+        awaited: Vec<Awaited>,
+        mut bound: Vec<(EntityKind, Arc<str>)>,
+        calls: BTreeSet<Arc<str>>,
+    ) -> Self {
+        // Of other kinds there is no list, and one question for each is too many where nobody waits for the answer.
+        bound.retain(|(kind, _)| LISTED.contains(kind));
         Self {
             awaited,
+            bound,
             listed: HashSet::new(),
             exist: HashMap::new(),
             gone: HashSet::new(),
@@ -78,8 +90,9 @@ impl Comparison {
     /// What is still to be asked.
     pub(crate) fn questions(&self) -> Vec<Question> {
         let mut questions = Vec::new();
-        for kind in [EntityKind::Channel, EntityKind::Bridge] {
+        for kind in LISTED {
             let wanted = self.awaited.iter().any(|awaited| awaited.kind() == kind);
+            let wanted = wanted || self.bound.iter().any(|(bound, _)| *bound == kind);
             let wanted = wanted || kind == EntityKind::Channel && !self.calls.is_empty();
             if wanted && !self.listed.contains(&kind) {
                 questions.push(Question::List(kind));
@@ -135,8 +148,12 @@ impl Comparison {
 
     /// Who is gone, and who nobody could tell of.
     pub(crate) fn outcome(self) -> Compared {
+        let is_gone = |(kind, id): &(EntityKind, Arc<str>)| {
+            self.listed.contains(kind) && !self.exist.contains_key(&(*kind, id.to_string()))
+        };
         let mut compared = Compared {
             entered: self.entered,
+            unbound: self.bound.into_iter().filter(is_gone).collect(),
             ..Compared::default()
         };
         for awaited in self.awaited {
@@ -165,4 +182,6 @@ pub(crate) struct Compared {
     pub(crate) outside: Vec<Awaited>,
     /// Channels in an application whose new calls are taken.
     pub(crate) entered: Vec<String>,
+    /// They are bound to a dialog and do not exist any more.
+    pub(crate) unbound: Vec<(EntityKind, Arc<str>)>,
 }

@@ -246,7 +246,7 @@ async fn compare(link: &Link, unheard: &mut Unheard) {
         .filter(|name| router.takes_calls(name))
         .cloned()
         .collect();
-    let mut comparison = Comparison::new(router.awaited(), calls);
+    let mut comparison = Comparison::new(router.awaited(), link.events.bound(), calls);
     let mut backoff = Backoff::new(fastrand::Rng::new());
     for attempt in 0..TRIES {
         if attempt > 0 {
@@ -278,13 +278,17 @@ async fn compare(link: &Link, unheard: &mut Unheard) {
     }
     let compared = comparison.outcome();
     let knows = |id: &String| router.is_about(EntityKind::Channel, id);
-    if !compared.gone.is_empty() || !compared.entered.iter().all(knows) {
+    let is_over = !compared.gone.is_empty() || !compared.unbound.is_empty();
+    if is_over || !compared.entered.iter().all(knows) {
         sleep(GRACE).await;
     }
     unheard.tell(link, compared.entered);
     for gone in &compared.gone {
         router.lose(gone);
         link.events.forget(gone.kind(), gone.id());
+    }
+    for (kind, id) in &compared.unbound {
+        link.events.forget(*kind, id);
     }
     for unknown in &compared.unknown {
         router.doubt(unknown);

@@ -405,3 +405,60 @@ async fn a_channel_that_rings_during_an_outage_and_ends_during_the_next_is_lost(
     assert_eq!(next(&mut events).await, "Gap Reconnected None");
     assert_eq!(next(&mut events).await, "end Some(Lost)");
 }
+
+/// Nobody waits for the channel itself: only the events of the dialog are read.
+#[tokio::test(start_paused = true)]
+async fn what_is_bound_to_a_dialog_and_gone_after_an_outage_is_bound_no_more() {
+    let mut server = Server::new();
+    let client = Arc::new(to(&server).open().await.unwrap());
+    let link = Arc::clone(client.link());
+    let ari = Ari::new(client);
+    let socket = server.socket().await;
+    let worker = ari.dialog("all").unwrap();
+    let mut events = worker.events().await.unwrap();
+    ok(&server, "POST /channels/c/answer", "");
+    worker.channels().handle("c").answer().await.unwrap();
+    assert_eq!(link.events.bindings(), 1);
+    ok(&server, "GET /channels", "[]");
+    let _socket = again(&mut server, socket).await;
+    assert_eq!(next(&mut events).await, "Gap Reconnected None");
+    assert_eq!(next(&mut events).await, "Resynced");
+    assert_eq!(link.events.bindings(), 0);
+}
+
+/// Its first event may come at any time.
+#[tokio::test(start_paused = true)]
+async fn what_is_being_created_stays_bound_to_its_dialog_as_does_what_is_there() {
+    let mut server = Server::new();
+    let quiet = to(&server).ping_interval(Duration::from_hours(24));
+    let client = Arc::new(quiet.open().await.unwrap());
+    let link = Arc::clone(client.link());
+    let ari = Ari::new(client);
+    let socket = server.socket().await;
+    let worker = ari.dialog("all").unwrap();
+    let mut events = worker.events().await.unwrap();
+    ok(&server, "POST /channels/c/answer", "");
+    worker.channels().handle("c").answer().await.unwrap();
+    server.on("POST /channels", Reply::Silence);
+    let originate = worker.channels().originate("PJSIP/alice").channel_id("new");
+    let mut originate = originate
+        .timeout_after(Duration::from_mins(1))
+        .into_future();
+    tokio::select! {
+        _ = &mut originate => panic!("nobody answered"),
+        () = server.saw(2) => {}
+    }
+    assert_eq!(link.events.bindings(), 2);
+    ok(&server, "GET /channels", r#"[{"id":"c"}]"#);
+    let socket = again(&mut server, socket).await;
+    assert_eq!(next(&mut events).await, "Gap Reconnected None");
+    assert_eq!(next(&mut events).await, "Resynced");
+    assert_eq!(link.events.bindings(), 2);
+    // Nobody knows whether it was created; the next comparison tells.
+    originate.await.unwrap_err();
+    ok(&server, "GET /channels", r#"[{"id":"c"}]"#);
+    let _socket = again(&mut server, socket).await;
+    assert_eq!(next(&mut events).await, "Gap Reconnected None");
+    assert_eq!(next(&mut events).await, "Resynced");
+    assert_eq!(link.events.bindings(), 1);
+}
