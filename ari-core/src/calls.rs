@@ -40,7 +40,8 @@ const WAITING_CALLS: usize = 1_024;
 /// nobody, which the log says. [`stop`](Self::stop) comes before the drop.
 ///
 /// It has no gaps: a call that began while the connection was lost is not in it. Connected to one Asterisk, the log then
-/// names the channels that are in the application and that nothing in the program is about. A program that cannot do
+/// names the channels in Stasis that the application hears of and that nothing in the program is about; where it hears of
+/// all channels, those that entered it first, although they may have been moved since. A program that cannot do
 /// without these calls lists the channels once its other streams are resynced.
 #[must_use = "a stream does nothing unless it is read"]
 pub struct Calls {

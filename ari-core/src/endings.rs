@@ -299,7 +299,8 @@ impl Placed<'_> {
         }
     }
 
-    /// The Stasis application that it is in, where it says so.
+    /// The Stasis application that it entered first, where it is in one and says so: one that was moved to another since
+    /// goes on naming this one.
     pub fn application(&self) -> Option<&str> {
         let place = self.dialplan.as_ref()?;
         let is_inside = place.app_name.as_deref() == Some("Stasis");
@@ -312,7 +313,7 @@ impl Placed<'_> {
 /// Where a channel is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Place {
-    /// In a Stasis application.
+    /// In a Stasis application, whosever it is.
     Inside,
     /// In none yet: it is being called, for a Stasis application or for the dialplan.
     Called,

@@ -1,10 +1,6 @@
 //! What is done once a lost WebSocket is back, before streams are told that all is restored.
 
-use std::{
-    collections::{BTreeSet, HashSet},
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use ari_core::{EntityKind, Error, Metadata, Request, Response, Result, operations::applications};
 use futures::{StreamExt, stream};
@@ -237,22 +233,15 @@ impl Unheard {
     }
 }
 
-/// Ends the streams and waits whose entities are gone.
-async fn compare(link: &Link, unheard: &mut Unheard) {
-    let router = link.events.router();
-    let calls: BTreeSet<Arc<str>> = link
-        .memory()
-        .names()
-        .filter(|name| router.takes_calls(name))
-        .cloned()
-        .collect();
-    let mut comparison = Comparison::new(router.awaited(), link.events.bound(), calls);
-    let mut backoff = Backoff::new(fastrand::Rng::new());
-    for attempt in 0..TRIES {
-        if attempt > 0 {
-            sleep(backoff.next_wait()).await;
-        }
+/// Asks what there is to be asked; gives whether all of it has an answer.
+async fn ask_all(link: &Link, comparison: &mut Comparison) -> bool {
+    let mut clear = true;
+    // Answers may bring new questions.
+    while clear {
         let questions = comparison.questions();
+        if questions.is_empty() {
+            break;
+        }
         let ask = |question: Question| async move {
             let answer = link.ask(&question.request(), true).await;
             (question, answer)
@@ -260,7 +249,6 @@ async fn compare(link: &Link, unheard: &mut Unheard) {
         let mut answers = stream::iter(questions)
             .map(ask)
             .buffer_unordered(CONCURRENT);
-        let mut clear = true;
         while let Some((question, answer)) = answers.next().await {
             let verdict = match &answer {
                 Ok(answer) => comparison.answered(&question, answer.status, &answer.body),
@@ -272,7 +260,25 @@ async fn compare(link: &Link, unheard: &mut Unheard) {
                 tracing::warn!(%operation, reason, "it is not known yet what is left");
             }
         }
-        if clear {
+    }
+    clear
+}
+
+/// Ends the streams and waits whose entities are gone.
+async fn compare(link: &Link, unheard: &mut Unheard) {
+    let router = link.events.router();
+    let names: Vec<Arc<str>> = link.memory().names().cloned().collect();
+    let applications = names.into_iter().map(|name| {
+        let takes_calls = router.takes_calls(&name);
+        (name, takes_calls)
+    });
+    let mut comparison = Comparison::new(router.awaited(), link.events.bound(), applications);
+    let mut backoff = Backoff::new(fastrand::Rng::new());
+    for attempt in 0..TRIES {
+        if attempt > 0 {
+            sleep(backoff.next_wait()).await;
+        }
+        if ask_all(link, &mut comparison).await {
             break;
         }
     }

@@ -15,7 +15,7 @@ use ari_core::{
 use serde_json::{Value, json};
 
 /// How Asterisk names a subscription to all of a kind.
-const ALL: &str = "__AST_";
+pub(crate) const ALL: &str = "__AST_";
 
 /// Kinds of sources, and where the description of an application lists those that it is subscribed to.
 const KINDS: [(&str, &str); 4] = [

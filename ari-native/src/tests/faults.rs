@@ -1,6 +1,12 @@
 //! Every fault of the simulator, in virtual time: no event is missing without a gap.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    time::Duration,
+};
 
 use ari_core::{
     Ari, ConnectionState, Events, Gap, GapCause, Metadata, Request, StreamItem,
@@ -248,4 +254,55 @@ async fn requests_over_the_socket_are_answered_although_its_first_application_is
     });
     assert!(answered.await.is_ok(), "no request is answered any more");
     assert_eq!(ari.state(), ConnectionState::Connected);
+}
+
+/// A way to the simulator that is shut now and then.
+struct Gate(Pipes, Arc<AtomicBool>);
+
+impl Connector for Gate {
+    fn connect(&self, peer: &Peer) -> BoxFuture<'static, Result<BoxIo, DialError>> {
+        if self.1.load(Relaxed) {
+            let refused = std::io::ErrorKind::ConnectionRefused.into();
+            return async { Err(DialError::Refused(refused)) }.boxed();
+        }
+        self.0.connect(peer)
+    }
+}
+
+/// What moves it, or the dialplan, gives it to the application of another program, which hears of its end alone.
+#[tokio::test(start_paused = true)]
+async fn a_call_that_another_program_took_during_an_outage_has_an_end() {
+    let simulator = Simulator::builder().user("user", "secret").start();
+    let shut = Arc::new(AtomicBool::new(false));
+    let gate = Gate(Pipes(simulator.serve_in_memory()), Arc::clone(&shut));
+    let connecting = to(&simulator).connector(Arc::new(gate)).connect();
+    let ari = connecting.await.unwrap();
+    let mut calls = ari.calls().await.unwrap();
+    let caller = simulator.call_app("demo").await;
+    let mut call = calls.next().await.unwrap();
+    shut.store(true, Relaxed);
+    simulator.inject(Fault::DropSockets).unwrap();
+    sleep(Duration::from_secs(1)).await;
+    let other = simulator.connect("other").unwrap();
+    let moving = other
+        .channels()
+        .handle(caller.channel_id())
+        .move_to("other");
+    moving.await.unwrap();
+    sleep(Duration::from_secs(1)).await;
+    shut.store(false, Relaxed);
+    let mut gone = false;
+    let end = async {
+        while let Some(item) = call.events().next().await {
+            if matches!(item, StreamItem::Resynced) && !std::mem::replace(&mut gone, true) {
+                caller.hang_up().unwrap();
+            }
+        }
+    };
+    let end = timeout(Duration::from_mins(10), end).await;
+    assert!(gone, "it was never resynced");
+    assert!(
+        end.is_ok(),
+        "the stream of a channel that is gone never ends"
+    );
 }

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use ari_core::{Ari, AriClient, End, Operation, Outcome};
 use futures::{FutureExt, StreamExt};
 use serde_json::json;
-use tokio::time::{Instant, advance};
+use tokio::time::{Instant, advance, timeout};
 use tokio_util::task::TaskTracker;
 
 use super::{
@@ -310,6 +310,79 @@ async fn a_channel_that_left_during_the_outage_is_asked_for_until_it_is_gone() {
     assert_eq!(next(&mut events).await, "Gap Reconnected None");
     assert_eq!(next(&mut events).await, "Resynced");
     assert_eq!(next(&mut events).await, "end Some(Ended)");
+}
+
+/// Asks nothing of a channel as long as its application hears of it, or may.
+#[tokio::test(start_paused = true)]
+async fn only_what_is_in_an_application_of_another_program_is_asked_for() {
+    const LISTED: &str =
+        r#"[{"id":"c","dialplan":{"app_name":"Stasis","app_data":"demo"}},{"id":"other"}]"#;
+    let elsewhere = r#"{"channel_ids":["other"]}"#;
+    for (status, described, is_elsewhere) in [
+        ("200 OK", elsewhere, true),
+        ("200 OK", r#"{"channel_ids":[]}"#, true),
+        ("200 OK", r#"{"channel_ids":["other","c"]}"#, false),
+        (
+            "200 OK",
+            r#"{"channel_ids":["__AST_CHANNEL_ALL_TOPIC"]}"#,
+            false,
+        ),
+        ("200 OK", "{}", false),
+        ("404 Not Found", elsewhere, false),
+        ("403 Forbidden", elsewhere, false),
+        ("500 Oh", elsewhere, false),
+    ] {
+        let mut server = Server::new();
+        let quiet = to(&server).ping_interval(Duration::from_hours(24));
+        let ari = quiet.connect().await.unwrap();
+        let socket = server.socket().await;
+        let mut events = ari.channels().handle("c").events().await.unwrap();
+        ok(&server, "GET /channels", LISTED);
+        for _ in 0..3 {
+            server.on(APPLICATION, Reply::Answer(status, described));
+        }
+        ok(&server, "GET /channels/c", "{}");
+        let _socket = again(&mut server, socket).await;
+        assert_eq!(next(&mut events).await, "Gap Reconnected None");
+        assert_eq!(next(&mut events).await, "Resynced");
+        let end = timeout(Duration::from_hours(1), next(&mut events)).await;
+        let asked = lines(&server, 0);
+        let times = asked.iter().filter(|line| line.ends_with("/channels/c"));
+        let outcome = (end.ok(), times.count());
+        let expected = if is_elsewhere {
+            (Some("end Some(Ended)".to_owned()), 2)
+        } else {
+            (None, 0)
+        };
+        assert_eq!(outcome, expected, "{status} {described}: {asked:?}");
+    }
+}
+
+/// Only one of them need hear of it.
+#[tokio::test(start_paused = true)]
+async fn a_channel_is_heard_of_by_any_application_of_the_client() {
+    let mut server = Server::new();
+    let quiet = to(&server).ping_interval(Duration::from_hours(24));
+    let ari = quiet.application("second").connect().await.unwrap();
+    let socket = server.socket().await;
+    let mut events = ari.channels().handle("c").events().await.unwrap();
+    let listed = r#"[{"id":"c","dialplan":{"app_name":"Stasis","app_data":"demo"}}]"#;
+    ok(&server, "GET /channels", listed);
+    ok(&server, APPLICATION, r#"{"channel_ids":[]}"#);
+    let heard = r#"{"channel_ids":["c"]}"#;
+    ok(&server, "GET /applications/second", heard);
+    let _socket = again(&mut server, socket).await;
+    assert_eq!(next(&mut events).await, "Gap Reconnected None");
+    assert_eq!(next(&mut events).await, "Resynced");
+    let end = timeout(Duration::from_hours(1), next(&mut events)).await;
+    assert!(end.is_err(), "{end:?}");
+    let asked = lines(&server, 0);
+    let expected = [
+        "GET /ari/channels",
+        "GET /ari/applications/demo",
+        "GET /ari/applications/second",
+    ];
+    assert_eq!(asked, expected);
 }
 
 /// Any of them could have been the end of any channel, but nobody asks for each.

@@ -262,7 +262,37 @@ async fn a_log_names_the_channels_that_entered_during_an_outage() {
     timeout(Duration::from_mins(1), told)
         .await
         .expect("it is not told");
-    assert_eq!(server.seen().len(), 2, "one list each time");
+    let lists = server
+        .seen()
+        .into_iter()
+        .filter(|seen| seen.line.ends_with("/channels"));
+    assert_eq!(lists.count(), 2, "one list each time");
+}
+
+/// What lists channels names the application that each of them entered first.
+#[tokio::test(start_paused = true)]
+async fn a_log_names_what_was_moved_into_an_application_and_not_what_was_moved_away() {
+    let (log, _logging) = logging(Level::WARN);
+    let (ari, mut server) = connected().await;
+    let _calls = ari.calls().await.unwrap();
+    let mut all = ari.events().await.unwrap();
+    let listed = serde_json::json!([
+        in_stasis("alone", "demo"),
+        in_stasis("moved-away", "demo"),
+        in_stasis("moved-in", "other"),
+        in_stasis("foreign", "other"),
+    ]);
+    let listed: &'static str = listed.to_string().leak();
+    let heard = r#"{"name":"demo","channel_ids":["moved-in","alone","ringing"]}"#;
+    server
+        .on("GET /channels", Reply::Answer("200 OK", listed))
+        .on("GET /applications/demo", Reply::Answer("200 OK", heard));
+    drop(server.socket().await);
+    let _socket = server.socket().await;
+    assert_eq!(next(&mut all).await, "Gap Reconnected None");
+    assert_eq!(next(&mut all).await, "Resynced");
+    let text = log.text();
+    assert!(text.contains("announced: alone, moved-in "), "{text}");
 }
 
 #[tokio::test(start_paused = true)]
