@@ -255,6 +255,16 @@ const FIRST_PAUSE: Duration = Duration::from_millis(100);
 /// Longest pause between two questions.
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
+impl Doubt {
+    /// How long nobody need ask: what was deleted ends by its event, as a rule.
+    pub(crate) const fn delay(self) -> Duration {
+        match self {
+            Self::Deleted => GRACE,
+            Self::Gone | Self::Unheard | Self::Left => Duration::ZERO,
+        }
+    }
+}
+
 /// What is known of an entity.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Presence {
@@ -321,8 +331,8 @@ pub enum Place {
     Outside,
 }
 
-/// Asks until it is known whether Asterisk still knows an entity. One that is outside of the application or being
-/// called, or for which the caller `insists`, is asked for until it is gone, since no event may tell.
+/// Asks after a delay, until it is known whether Asterisk still knows an entity. One that is outside of the application
+/// or being called, or for which the caller `insists`, is asked for until it is gone, since no event may tell.
 ///
 /// Gives `None` where it is there; once it is gone, and the event of its end had the time to come, whether it
 /// was outside.
@@ -330,7 +340,11 @@ pub(crate) async fn is_gone(
     through: Through,
     entity: Entity,
     insists: bool,
+    delay: Duration,
 ) -> Result<Option<bool>> {
+    if !delay.is_zero() {
+        sleep(&through, delay).await?;
+    }
     let mut pause = FIRST_PAUSE;
     let mut outside = false;
     loop {
@@ -362,14 +376,16 @@ pub(crate) async fn is_gone_by(
             Seen::Doubt(..) | Seen::Ended(_) | Seen::Lost => true,
             Seen::Nothing | Seen::Closed => false,
         };
-        let (insists, over) = match &*seen.wait_for(is_sign).await.map_err(|_| Error::Closed)? {
-            Seen::Doubt(doubt, count) => {
-                doubts = *count;
-                (*doubt != Doubt::Gone, *doubt == Doubt::Left)
-            }
-            seen => (true, matches!(seen, Seen::Ended(_))),
-        };
-        if let Some(outside) = is_gone(through.clone(), entity.clone(), insists).await? {
+        let (insists, over, delay) =
+            match &*seen.wait_for(is_sign).await.map_err(|_| Error::Closed)? {
+                Seen::Doubt(doubt, count) => {
+                    doubts = *count;
+                    let over = matches!(doubt, Doubt::Deleted | Doubt::Left);
+                    (*doubt != Doubt::Gone, over, doubt.delay())
+                }
+                seen => (true, matches!(seen, Seen::Ended(_)), Duration::ZERO),
+            };
+        if let Some(outside) = is_gone(through.clone(), entity.clone(), insists, delay).await? {
             return Ok(Some(outside || over));
         }
     }
@@ -434,9 +450,9 @@ pub(crate) async fn wait(
             Seen::Lost => return Ok(Outcome::Lost(entity.clone())),
             Seen::Closed => return Err(Error::Closed),
             // Only a new doubt makes the wait ask soon; the pauses after it grow again.
-            Seen::Doubt(_, count) if *count > doubts => {
+            Seen::Doubt(doubt, count) if *count > doubts => {
                 doubts = *count;
-                pause = pause.min(FIRST_PAUSE);
+                pause = pause.min(FIRST_PAUSE.max(doubt.delay()));
             }
             Seen::Doubt(..) | Seen::Nothing => {}
         }

@@ -176,6 +176,19 @@ impl Request {
         })
     }
 
+    /// The entity that it deletes.
+    pub(crate) fn deletes(&self) -> Option<(EntityKind, Cow<'_, str>)> {
+        let operation = self.operation;
+        let is_last = |parameter: &str| {
+            let last = operation.path.rsplit('/').next();
+            last.and_then(|last| last.strip_prefix('{')?.strip_suffix('}')) == Some(parameter)
+        };
+        let concerns = operation.concerns.iter().copied();
+        let deleted = concerns
+            .filter(|(_, parameter)| operation.method == Method::Delete && is_last(parameter));
+        self.named(deleted).next()
+    }
+
     fn named(
         &self,
         parameters: impl Iterator<Item = (EntityKind, &'static str)>,

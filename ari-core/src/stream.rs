@@ -7,6 +7,7 @@ use std::{
     pin::Pin,
     sync::{Arc, Mutex, PoisonError},
     task::{Context, Poll},
+    time::Duration,
 };
 
 use futures::{FutureExt, Stream, future::BoxFuture};
@@ -102,8 +103,8 @@ impl<T> fmt::Debug for Typed<T> {
 /// A stream of events; its drop ends the interest in them.
 ///
 /// It is bounded: whoever reads too slowly finds a [`Gap`] where events are missing. The stream of an
-/// entity ends after the entity's last event, every stream ends with its scope;
-/// [`end`](Self::end) tells which it was.
+/// entity ends after the entity's last event, or once what the program has deleted is found gone; every stream
+/// ends with its scope; [`end`](Self::end) tells which it was.
 #[must_use = "a stream does nothing unless it is read"]
 pub struct Events<V = Event> {
     queue: Arc<Queue>,
@@ -121,7 +122,7 @@ pub struct Events<V = Event> {
     doubts: u64,
     /// No event may tell of the end of the entity.
     unheard: bool,
-    /// The entity was seen to leave the application.
+    /// The entity was seen to leave the application, or was deleted: it is not lost when it is gone.
     left: bool,
     /// The last event of the entity has been taken.
     over: bool,
@@ -191,24 +192,25 @@ impl<V: View> Events<V> {
                 Finality::Ends => self.over = true,
                 Finality::Leaves => {
                     self.left = true;
-                    self.ask();
+                    self.ask(Duration::ZERO);
                 }
                 Finality::Goes => {}
             },
             // Where the transport compares, it also tells what is gone.
             Item::Gap(gap) if self.registration.router.compares_after(gap.cause) => {}
             Item::Resynced if self.registration.router.compares() => {}
-            Item::Gap(_) | Item::Resynced => self.ask(),
+            Item::Gap(_) | Item::Resynced => self.ask(Duration::ZERO),
         }
     }
 
-    fn ask(&mut self) {
+    /// Asks after a delay whether the entity is gone.
+    fn ask(&mut self, delay: Duration) {
         if let Some(entity) = &self.entity
             && !self.registration.postpones()
         {
             self.doubts = self.ending.as_ref().map_or(0, Latch::doubts);
             let (through, insists) = (self.through.clone(), self.left || self.unheard);
-            let question = endings::is_gone(through, entity.clone(), insists);
+            let question = endings::is_gone(through, entity.clone(), insists, delay);
             self.question = Some(Mutex::new(question.boxed()));
         }
     }
@@ -261,8 +263,9 @@ impl<V: View> Stream for Events<V> {
                 Taken::Doubt(doubt) => {
                     let leaves = |entity: &Entity| entity.kind == EntityKind::Channel;
                     this.left |= doubt == Doubt::Left && this.entity.as_ref().is_some_and(leaves);
+                    this.left |= doubt == Doubt::Deleted;
                     this.unheard |= doubt == Doubt::Unheard;
-                    this.ask();
+                    this.ask(doubt.delay());
                 }
                 Taken::End(end) => {
                     // What left the application was not lost, whoever found it gone.

@@ -191,6 +191,14 @@ impl Router {
         self.after(false, waker.into_iter().collect());
     }
 
+    /// Says that an entity was deleted, or was gone already: its streams and waits ask until it is gone, unless they hear
+    /// of its end before.
+    pub(crate) fn deleted(&self, kind: EntityKind, id: &str, asterisk_id: Option<&str>) {
+        let mut wakers = Wakers::new();
+        self.lock().deleted(kind, id, asterisk_id, &mut wakers);
+        self.after(false, wakers);
+    }
+
     /// Says that an Asterisk is not there any more: what was subscribed to of it alone is lost.
     pub fn lose_asterisk(&self, id: &str) {
         let mut wakers = Wakers::new();

@@ -75,6 +75,9 @@ pub(crate) enum Doubt {
     Gone,
     /// No event may tell of its end any more.
     Unheard,
+    /// It was deleted. The event of its end comes soon, or never: Asterisk sends none to the creator of a bridge that
+    /// nobody is subscribed to.
+    Deleted,
     /// It is outside of the application, where no event may tell of its end.
     Left,
 }

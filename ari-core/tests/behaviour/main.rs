@@ -8,6 +8,7 @@
 
 mod calls;
 mod creations;
+mod deletions;
 mod dialogs;
 mod early_calls;
 mod endings;

@@ -306,3 +306,19 @@ async fn a_call_that_another_program_took_during_an_outage_has_an_end() {
         "the stream of a channel that is gone never ends"
     );
 }
+
+/// Asterisk does not tell the creator of a bridge of its end, unless somebody has entered it.
+#[tokio::test(start_paused = true)]
+async fn the_stream_of_a_bridge_that_was_destroyed_ends() {
+    let simulator = Simulator::builder().user("user", "secret").start();
+    let ari = to(&simulator).connect().await.unwrap();
+    let bridge = ari.bridges().create().await.unwrap();
+    let mut events = bridge.events().await.unwrap();
+    bridge.destroy().await.unwrap();
+    let end = async { while events.next().await.is_some() {} };
+    let end = timeout(Duration::from_mins(10), end).await;
+    assert!(
+        end.is_ok(),
+        "the stream of a bridge that is gone never ends"
+    );
+}

@@ -1,7 +1,7 @@
 //! Operations on bridges, accepted and refused.
 
 use ari_core::{
-    ChannelHandle, Outcome as Ending,
+    ChannelHandle, End, Outcome as Ending,
     models::{BridgeType, PlaybackState},
 };
 use ari_tests::{Fixture, Outcome, next_of, rest, until, within};
@@ -13,6 +13,7 @@ ari_tests::scenarios! { "bridges":
     a_bridge_plays_music_and_prompts
     a_bridge_is_recorded
     a_bridge_tells_its_events
+    the_stream_of_a_bridge_ends_where_no_event_tells
     a_staged_bridge_is_sent_when_told
     a_bridge_that_is_made_twice_is_one
     nothing_is_done_to_a_bridge_that_is_not_there
@@ -184,6 +185,16 @@ async fn a_bridge_tells_its_events(fixture: &Fixture) -> Outcome {
     assert!(matches!(ending, Ending::Ended(_)), "{ending:?}");
     caller.hangup().await?;
     rest(&mut of_caller).await;
+    Ok(())
+}
+
+/// Asterisk does not tell of the end of a bridge that nobody is subscribed to.
+async fn the_stream_of_a_bridge_ends_where_no_event_tells(fixture: &Fixture) -> Outcome {
+    let bridge = fixture.ari().bridges().create().await?;
+    let mut events = bridge.events().await?;
+    bridge.destroy().await?;
+    assert!(rest(&mut events).await.is_empty());
+    assert_eq!(events.end(), Some(End::Ended));
     Ok(())
 }
 

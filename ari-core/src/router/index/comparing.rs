@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, task::Waker};
 
-use super::{Index, Interest, Slot};
+use super::{Index, Interest, Slot, rows::Rows};
 use crate::{
     entity::EntityKind,
     router::{Doubt, End, Sink, Wakers},
@@ -140,6 +140,26 @@ impl Index {
     /// What a subscription waits for is to be asked for.
     pub(crate) fn doubt(&self, awaited: &Awaited, doubt: Doubt) -> Option<Waker> {
         self.held(awaited)?.doubt(doubt)
+    }
+
+    /// An entity was deleted, on this Asterisk where it is known.
+    pub(crate) fn deleted(
+        &self,
+        kind: EntityKind,
+        id: &str,
+        asterisk_id: Option<&str>,
+        wakers: &mut Wakers,
+    ) {
+        let rows = self.entities.get(id).filter(|_| is_mortal(kind));
+        for (_, of, number) in rows.into_iter().flat_map(Rows::iter) {
+            let Some(slot) = self.slot(*number).filter(|_| *of == kind) else {
+                continue;
+            };
+            let there = slot.interest.asterisk_id.as_deref();
+            if asterisk_id.is_none() || there.is_none() || asterisk_id == there {
+                wakers.extend(slot.sink.doubt(Doubt::Deleted));
+            }
+        }
     }
 
     /// Loses what was subscribed to of this Asterisk alone.
