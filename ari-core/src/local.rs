@@ -21,7 +21,8 @@ const MOST_LEFT: usize = 1_024;
 /// Which entities are bound to which dialogs.
 ///
 /// A request that carries a dialog binds entities to it (see [`Request::bound`]); a binding ends with its
-/// entity, when the request that made it does not create or find the entity, or when the dialog is released. Of the channels that left their application, the last 1,024 keep theirs.
+/// entity, when the request that made it does not create or find the entity, or when the dialog is released. Of the
+/// channels that left their application, the last 1,024 keep theirs.
 #[derive(Debug, Default)]
 pub struct Dialogs {
     entities: HashMap<(EntityKind, Arc<str>), Ties>,

@@ -144,13 +144,14 @@ impl Through {
     pub(crate) async fn call(&self, request: Request) -> Result<Response> {
         let (client, token) = self.open()?;
         let operation = request.operation;
-        let asterisk_id = request.target.asterisk_id.clone();
-        let deletes = request.deletes();
-        let deletes = deletes.map(|(kind, id)| (kind, id.into_owned()));
+        let deletes = request.deletes().map(|(kind, id)| {
+            let asterisk_id = request.target.asterisk_id.clone();
+            (kind, id.into_owned(), asterisk_id)
+        });
         let answer = until_closed(&token, client.call(request))
             .await
             .unwrap_or_else(|| Err(interrupted(operation)));
-        if let (Some((kind, id)), Ok(answer)) = (deletes, &answer)
+        if let (Some((kind, id, asterisk_id)), Ok(answer)) = (deletes, &answer)
             && (answer.is_success() || answer.status == 404)
         {
             client.router().deleted(kind, &id, asterisk_id.as_deref());

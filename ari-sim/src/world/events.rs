@@ -320,7 +320,13 @@ impl World {
                 Some(channel) => self.channel_audience(channel),
                 None => return,
             },
-            MediaTarget::Bridge(key) => self.bridge_audience(key),
+            // It is told of the bridge and of the channel that plays to it or records it: whoever is subscribed to
+            // all channels and all bridges hears it twice.
+            MediaTarget::Bridge(key) => {
+                let mut audience = self.bridge_audience(key);
+                audience.extend(&self.all_channel_apps);
+                audience
+            }
         };
         self.send(&audience, kind, |world, json| {
             world.head(json, kind);
