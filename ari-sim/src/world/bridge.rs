@@ -99,6 +99,8 @@ pub(crate) struct Bridge {
     /// The dialplan made it: applications see it, and can ask nothing of it.
     pub(crate) dialed: bool,
     pub(crate) video_source: Option<ChannelKey>,
+    /// There is no source any more, which shows when somebody enters or leaves.
+    pub(crate) video_cleared: bool,
     pub(crate) technology: &'static str,
     pub(crate) created: Arc<str>,
     pub(crate) members: Vec<ChannelKey>,
@@ -126,6 +128,7 @@ impl Bridge {
             kind,
             dialed,
             video_source: None,
+            video_cleared: false,
             technology: kind.technology(0),
             created,
             members: Vec::new(),

@@ -28,6 +28,7 @@ impl World {
         if let Some(app) = app {
             self.watch_bridge(app, key);
         }
+        self.show_video(key);
         self.tell_member(key, channel, "ChannelEnteredBridge");
         self.party_enters(key, Party::Member(channel));
         self.match_connected_lines(key, channel);
@@ -91,6 +92,7 @@ impl World {
         if let Some(bridge) = self.bridges.get_mut(key) {
             bridge.members.retain(|member| *member != channel);
         }
+        self.show_video(key);
         self.video_source_leaves(key, channel);
         if let Some(data) = self.channels.get_mut(channel) {
             data.bridge = None;

@@ -26,11 +26,21 @@ impl World {
         no_content()
     }
 
-    /// Shows whoever talks.
+    /// Shows whoever talks; the bridge is described anew when somebody enters or leaves.
     pub(crate) fn clear_video_source(&mut self, params: Params<'_>) -> Outcome {
         let key = self.bridge_of(params)?;
-        self.change_video(key, "talker", None);
+        if let Some(bridge) = self.bridges.get_mut(key) {
+            bridge.video_cleared = true;
+        }
         no_content()
+    }
+
+    /// A bridge is described anew.
+    pub(crate) fn show_video(&mut self, key: BridgeKey) {
+        let bridge = self.bridges.get(key);
+        if bridge.is_some_and(|bridge| bridge.video_cleared) {
+            self.change_video(key, "talker", None);
+        }
     }
 
     /// A member leaves that was shown to all: nobody is, until somebody else is chosen.
@@ -49,6 +59,7 @@ impl World {
         let Some(bridge) = self.bridges.get_mut(key) else {
             return;
         };
+        bridge.video_cleared = false;
         bridge.kind.video_mode = mode;
         let old = std::mem::replace(&mut bridge.video_source, source);
         if old == source {

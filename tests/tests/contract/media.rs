@@ -1,6 +1,9 @@
 //! Channels that carry media for others: snoops, external media; and the video of a bridge.
 
-use ari_core::operations::{Direction, SnoopDirection};
+use ari_core::{
+    Error,
+    operations::{Direction, SnoopDirection},
+};
 use ari_tests::{Fixture, Outcome, next_of, rest, until, within};
 use serde_json::json;
 
@@ -134,14 +137,17 @@ async fn a_bridge_shows_the_video_of_a_channel(fixture: &Fixture) -> Outcome {
     bridge.add_channel(channel.id()).await?;
     next_of(&mut events, "ChannelEnteredBridge").await;
     bridge.set_video_source(channel.id()).await?;
-    let data = bridge.get().await?;
-    let source = data.video_source_id.map(|id| id.to_string());
-    assert_eq!(source.as_deref(), Some(channel.id()));
+    let source = async || {
+        let data = bridge.get().await?;
+        Ok::<_, Error>(data.video_source_id.map(|id| id.to_string()))
+    };
+    assert_eq!(source().await?.as_deref(), Some(channel.id()));
     // Asterisk shows the old source until somebody enters or leaves.
     bridge.clear_video_source().await?;
+    assert_eq!(source().await?.as_deref(), Some(channel.id()));
     bridge.remove_channel(channel.id()).await?;
     next_of(&mut events, "ChannelLeftBridge").await;
-    assert_eq!(bridge.get().await?.video_source_id, None);
+    assert_eq!(source().await?, None);
     channel.hangup().await?;
     rest(&mut events).await;
     bridge.destroy().await?;
