@@ -51,6 +51,8 @@ struct State {
     seats: u64,
     /// The last of them is open.
     is_open: bool,
+    /// It takes no more requests.
+    is_held: bool,
     /// There will be no other.
     is_closed: bool,
     waiting: VecDeque<Entry>,
@@ -176,6 +178,13 @@ impl Desk {
         under_way.max(state.owed.map(|(_, until)| until))
     }
 
+    /// Has the socket take no more requests; gives the deadline of the one that it has.
+    pub(crate) fn hold(&self) -> Option<Instant> {
+        let mut state = self.state();
+        state.is_held = true;
+        state.under_way.as_ref().map(|entry| entry.deadline)
+    }
+
     /// Hands an answer to whom it is for. What is for nobody, or comes a second time, is dropped.
     pub(crate) fn answer(&self, text: &[u8]) {
         let Some((transaction, answer)) = frame::answer(text) else {
@@ -224,7 +233,7 @@ impl Desk {
         let mut state = self.state();
         let ended = state.lose();
         state.seats += 1;
-        state.is_open = true;
+        (state.is_open, state.is_held) = (true, false);
         let number = state.seats;
         drop(state);
         fail(ended);
@@ -290,7 +299,7 @@ impl Seat {
             let mut state = self.desk.state();
             let Some(deadline) = state.expire(Instant::now()) else {
                 self.timer = None;
-                return !state.waiting.is_empty();
+                return !state.is_held && !state.waiting.is_empty();
             };
             drop(state);
             let timer = match &mut self.timer {

@@ -32,6 +32,10 @@ const CLOSE_WITHIN: Duration = Duration::from_secs(2);
 /// How long a socket is kept in whose place there is another one.
 const SUPERSEDED_FOR: Duration = Duration::from_secs(1);
 
+/// How long a socket is kept whose first application is another program's: it may be taking the others as well, and
+/// Asterisk tells of each by itself.
+const LEAVE_AFTER: Duration = Duration::from_secs(1);
+
 /// Frames that are taken before anything else is looked after.
 const AT_ONCE: usize = 128;
 
@@ -49,7 +53,7 @@ pub(crate) async fn run(link: Ending<Arc<Link>>, socket: Socket) {
         link,
         session,
         phase: Phase::Open(socket),
-        renaming: false,
+        misnamed: None,
         reason: None,
         greeting: None,
         repair: None,
@@ -62,8 +66,8 @@ struct Driver<'a> {
     link: &'a Arc<Link>,
     session: Session,
     phase: Phase,
-    /// Asterisk is to answer in the name of another application.
-    renaming: bool,
+    /// Since when the socket has been seen to have the name of an application that is another program's.
+    misnamed: Option<Instant>,
     /// What broke the last connection.
     reason: Option<String>,
     /// Who answered the last attempt.
@@ -118,7 +122,7 @@ impl Driver<'_> {
             self.repair();
         }
         loop {
-            self.leave_name();
+            let leave = self.leave_name();
             while let Some(output) = self.session.poll_output() {
                 self.act(output);
             }
@@ -149,6 +153,7 @@ impl Driver<'_> {
                     }
                     self.turn();
                 }
+                () = sleep_until(leave.unwrap_or_else(Instant::now)), if leave.is_some() => {}
                 () = sleep_until(timeout.unwrap_or_else(Instant::now)), if timeout.is_some() => {
                     let busy_until = self.link.desk.as_ref().and_then(|desk| desk.busy_until());
                     self.session.handle_timeout(now(), busy_until.map(Instant::into_std));
@@ -180,7 +185,6 @@ impl Driver<'_> {
             }
             Output::Lost(cause) => {
                 self.phase = Phase::Down;
-                self.renaming = false;
                 (self.repair, self.check) = (None, None);
                 let broken = self.reason.take().filter(|_| cause == Cause::Broken);
                 let reason = broken.as_deref().unwrap_or(match cause {
@@ -286,8 +290,6 @@ impl Driver<'_> {
         match self.link.turn() {
             None => {}
             Some(Turn::TakeBack) => self.session.handle_replaced(now()),
-            // Where Asterisk opens the socket again, it takes the application back for it.
-            Some(Turn::Rename) => self.renaming = !self.link.is_socket_only(),
             // Requests go on over the socket as long as it lasts. One that Asterisk opened it opens again, and
             // says anew which applications it is for.
             Some(Turn::Retire) if self.link.desk.is_some() && !self.link.is_socket_only() => {}
@@ -296,20 +298,27 @@ impl Driver<'_> {
     }
 
     /// Connects again as the applications that are left. Asterisk answers all requests of a socket in the name of its
-    /// first application, and no more once the program that has taken it over is gone. A request that Asterisk is at
-    /// is answered before.
-    fn leave_name(&mut self) {
-        let Some(desk) = self.link.desk.as_ref().filter(|_| self.renaming) else {
-            return;
-        };
-        if matches!(self.phase, Phase::Open(_))
-            && desk
-                .busy_until()
-                .is_none_or(|until| until <= Instant::now())
-        {
-            self.reason = Some("its first application is another program's".to_owned());
-            self.session.handle_broken(now());
+    /// first application, and no more once the program that has taken it over is gone. What it is at is answered
+    /// before; should that program take the others as well, they are not taken back.
+    ///
+    /// Gives when to look again.
+    fn leave_name(&mut self) -> Option<Instant> {
+        if !matches!(self.phase, Phase::Open(_)) || !self.link.is_misnamed() {
+            self.misnamed = None;
+            return None;
         }
+        let now = Instant::now();
+        let leave = *self.misnamed.get_or_insert(now) + LEAVE_AFTER;
+        if now < leave {
+            return Some(leave);
+        }
+        let under_way = self.link.desk.as_ref().and_then(|desk| desk.hold());
+        if under_way.is_some_and(|deadline| now < deadline) {
+            return under_way;
+        }
+        self.reason = Some("its first application is another program's".to_owned());
+        self.session.handle_broken(now.into_std());
+        None
     }
 
     /// Connects no more. Requests go on over HTTP; where there is none, nothing does.

@@ -1,4 +1,4 @@
-//! What an event filter has to let pass: Asterisk applies it to what it says of the application, too.
+//! What an event filter has to let pass: Asterisk applies it to answers, and to the word of a takeover, too.
 
 use ari_core::{Error, Request, Result};
 use serde_json::{Value, json};
@@ -24,20 +24,6 @@ pub(crate) const OF_EVENTS: &[Needed] = &[REPLACED];
 /// What is needed where requests go over it: any of the client's own applications may be the one in whose name
 /// Asterisk answers.
 pub(crate) const OF_REQUESTS: &[Needed] = &[REPLACED, ANSWERS];
-
-/// What is needed where Asterisk opens it.
-pub(crate) const OF_ACCEPTED: &[Needed] = &[
-    REPLACED,
-    ANSWERS,
-    (
-        "ApplicationRegistered",
-        "the word which applications the event socket is for",
-    ),
-    (
-        "ApplicationUnregistered",
-        "the word that the event socket is no longer for an application",
-    ),
-];
 
 /// Sees to it that an event filter of an application of the client's own lets pass what is needed.
 ///

@@ -306,9 +306,12 @@ impl Link {
         }
     }
 
-    /// The URL with the applications that were not given up.
+    /// The URL of a socket for the applications that were not given up.
     fn kept(&self, url: &Url) -> Url {
-        let kept = self.standing().applications().collect::<Vec<_>>().join(",");
+        let mut standing = self.standing();
+        standing.open();
+        let kept = standing.applications().collect::<Vec<_>>().join(",");
+        drop(standing);
         let mut changed = url.clone();
         changed
             .query_pairs_mut()
@@ -412,6 +415,11 @@ impl Link {
         self.standing().applications().next().map(Arc::from)
     }
 
+    /// Whether Asterisk answers in the name of an application that is another program's.
+    pub(crate) fn is_misnamed(&self) -> bool {
+        self.desk.is_some() && self.standing().is_misnamed()
+    }
+
     /// Whether no application is this client's any more.
     pub(crate) fn is_retired(&self) -> bool {
         self.standing().applications().next().is_none()
@@ -460,10 +468,9 @@ impl Link {
         if let Some(version) = self.version() {
             version.check(request)?;
         }
-        let needed = match (&self.door, &self.desk) {
-            (Door::Accept(_), _) => filter::OF_ACCEPTED,
-            (Door::Dial(_), Some(_)) => filter::OF_REQUESTS,
-            (Door::Dial(_), None) => filter::OF_EVENTS,
+        let needed = match &self.desk {
+            Some(_) => filter::OF_REQUESTS,
+            None => filter::OF_EVENTS,
         };
         let guarded = filter::guard(request, needed, |name| self.standing().has(name))?;
         let is_file = request.operation.answer == Answer::Binary;

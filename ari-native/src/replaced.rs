@@ -32,6 +32,8 @@ pub(crate) struct Standing {
     applications: Vec<Arc<str>>,
     yielded: BTreeSet<Arc<str>>,
     turn: Option<Turn>,
+    /// The first application of the last socket that was opened, in whose name Asterisk answers.
+    name: Option<Arc<str>>,
     /// Asterisk has said which applications the socket that it opened is for.
     settled: bool,
 }
@@ -41,9 +43,6 @@ pub(crate) struct Standing {
 pub(crate) enum Turn {
     /// Connect again.
     TakeBack,
-    /// The first application of the socket is another program's: connect again as the others, where Asterisk answers
-    /// requests in its name.
-    Rename,
     /// There is no application left: connect no more.
     Retire,
 }
@@ -55,6 +54,7 @@ impl Standing {
             applications,
             yielded: BTreeSet::new(),
             turn: None,
+            name: None,
             settled: false,
         }
     }
@@ -63,6 +63,19 @@ impl Standing {
     pub(crate) fn applications(&self) -> impl Iterator<Item = &str> {
         let kept = |name: &&Arc<str>| !self.yielded.contains(*name);
         self.applications.iter().filter(kept).map(|name| &**name)
+    }
+
+    /// A socket is opened as the applications that are left.
+    pub(crate) fn open(&mut self) {
+        let first = self.applications().next().map(Arc::from);
+        self.name = first;
+    }
+
+    /// Whether the first application of the socket is another program's, and others are left.
+    pub(crate) fn is_misnamed(&self) -> bool {
+        let mut left = self.applications();
+        let name = self.name.as_deref();
+        name.is_some() && left.next().is_some_and(|first| Some(first) != name)
     }
 
     /// Whether an application is one to connect as.
@@ -133,14 +146,11 @@ impl Standing {
             return None;
         }
         let ours = Arc::clone(ours);
-        let is_first = self.applications().next() == Some(&*ours);
         if !self.yielded.insert(Arc::clone(&ours)) {
             return None;
         }
         if self.yielded.len() == self.applications.len() {
             self.turn = Some(Turn::Retire);
-        } else if is_first {
-            self.turn = Some(Turn::Rename);
         }
         Some(ours)
     }
@@ -162,11 +172,24 @@ mod tests {
         assert_eq!(standing.replaced(None), None);
         assert_eq!(standing.replaced(Some("a")), Some("a".into()));
         assert_eq!(standing.replaced(Some("a")), None);
-        assert_eq!(standing.turn(), Some(Turn::Rename));
+        assert_eq!(standing.turn(), None);
         assert_eq!(standing.applications().collect::<Vec<_>>(), ["b"]);
         assert_eq!(standing.replaced(Some("b")), Some("b".into()));
         assert_eq!(standing.turn(), Some(Turn::Retire));
         assert_eq!(standing.applications().count(), 0);
+    }
+
+    #[test]
+    fn a_socket_is_misnamed_once_its_first_application_is_given_up() {
+        let mut standing = Standing::new(WhenReplaced::Yield, vec!["a".into(), "b".into()]);
+        assert!(!standing.is_misnamed());
+        standing.open();
+        standing.replaced(Some("a"));
+        assert!(standing.is_misnamed());
+        standing.open();
+        assert!(!standing.is_misnamed());
+        standing.replaced(Some("b"));
+        assert!(!standing.is_misnamed(), "nothing is left to connect as");
     }
 
     #[test]
@@ -177,7 +200,6 @@ mod tests {
         }
         assert_eq!(standing.applications().collect::<Vec<_>>(), ["a", "b"]);
         standing.replaced(Some("a"));
-        assert_eq!(standing.turn(), Some(Turn::Rename));
         standing.registered("a");
         assert_eq!(standing.replaced(Some("b")), Some("b".into()));
         assert_eq!(standing.turn(), None);

@@ -250,7 +250,9 @@ async fn requests_over_the_socket_are_answered_although_its_first_application_is
     // The other program ends, and the application with it.
     thief.close().await.unwrap();
     let answered = timeout(Duration::from_mins(10), async {
-        while ari.channels().list().await.is_err() {}
+        while ari.channels().list().await.is_err() {
+            sleep(Duration::from_secs(1)).await;
+        }
     });
     assert!(answered.await.is_ok(), "no request is answered any more");
     assert_eq!(ari.state(), ConnectionState::Connected);

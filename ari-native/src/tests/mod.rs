@@ -11,6 +11,7 @@ mod faults;
 mod listening;
 mod listening_tls;
 mod metrics;
+mod names;
 mod outbound;
 mod outbound_faults;
 mod repairs;
