@@ -381,7 +381,12 @@ pub(crate) async fn is_gone_by(
                 Seen::Doubt(doubt, count) => {
                     doubts = *count;
                     let over = matches!(doubt, Doubt::Deleted | Doubt::Left);
-                    (*doubt != Doubt::Gone, over, doubt.delay())
+                    let insists = match doubt {
+                        Doubt::Gone => false,
+                        Doubt::Deleted => entity.kind == EntityKind::Channel,
+                        Doubt::Unheard | Doubt::Left => true,
+                    };
+                    (insists, over, doubt.delay())
                 }
                 seen => (true, matches!(seen, Seen::Ended(_)), Duration::ZERO),
             };

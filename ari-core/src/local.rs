@@ -280,7 +280,10 @@ impl LocalEvents {
         if bound.new.is_empty() || !creates_nothing(answer) {
             return;
         }
-        let not_found = answer.as_ref().is_ok_and(|answer| answer.status == 404);
+        // A channel that is to enter or leave a bridge is not found with 400.
+        let not_found = answer
+            .as_ref()
+            .is_ok_and(|answer| matches!(answer.status, 400 | 404));
         let mut dialogs = self.dialogs();
         for binding in bound.new {
             if not_found || binding.is_created {

@@ -100,6 +100,15 @@ impl<T> fmt::Debug for Typed<T> {
     }
 }
 
+/// Why an entity that is gone was not lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Parting {
+    /// The program has deleted it, and it was not found since.
+    Deleted,
+    /// It was seen to leave the application.
+    Left,
+}
+
 /// A stream of events; its drop ends the interest in them.
 ///
 /// It is bounded: whoever reads too slowly finds a [`Gap`] where events are missing. The stream of an
@@ -122,8 +131,8 @@ pub struct Events<V = Event> {
     doubts: u64,
     /// No event may tell of the end of the entity.
     unheard: bool,
-    /// The entity was seen to leave the application, or was deleted: it is not lost when it is gone.
-    left: bool,
+    /// Why the entity is not lost when it is gone.
+    parting: Option<Parting>,
     /// The last event of the entity has been taken.
     over: bool,
     end: Option<End>,
@@ -146,7 +155,7 @@ impl<V: View> Events<V> {
             ending: None,
             doubts: 0,
             unheard: false,
-            left: false,
+            parting: None,
             over: false,
             end: None,
             view: PhantomData,
@@ -191,7 +200,7 @@ impl<V: View> Events<V> {
             Item::Event(event) => match endings::finality(entity.kind, &entity.id, event) {
                 Finality::Ends => self.over = true,
                 Finality::Leaves => {
-                    self.left = true;
+                    self.parting = Some(Parting::Left);
                     self.ask(Duration::ZERO);
                 }
                 Finality::Goes => {}
@@ -209,7 +218,13 @@ impl<V: View> Events<V> {
             && !self.registration.postpones()
         {
             self.doubts = self.ending.as_ref().map_or(0, Latch::doubts);
-            let (through, insists) = (self.through.clone(), self.left || self.unheard);
+            let goes = match self.parting {
+                None => false,
+                // A hangup takes its time; what else is there still was made again.
+                Some(Parting::Deleted) => entity.kind == EntityKind::Channel,
+                Some(Parting::Left) => true,
+            };
+            let (through, insists) = (self.through.clone(), goes || self.unheard);
             let question = endings::is_gone(through, entity.clone(), insists, delay);
             self.question = Some(Mutex::new(question.boxed()));
         }
@@ -234,11 +249,14 @@ impl<V: View> Events<V> {
             self.question = None;
             match answer {
                 Ok(Some(outside)) => {
-                    self.left |= outside;
-                    let end = if self.left { End::Ended } else { End::Lost };
+                    self.parting = self.parting.max(outside.then_some(Parting::Left));
+                    let end = self.parting.map_or(End::Lost, |_| End::Ended);
                     self.queue.end(end);
                 }
-                Ok(None) => self.wait_for_sign(),
+                Ok(None) => {
+                    self.parting.take_if(|parting| *parting == Parting::Deleted);
+                    self.wait_for_sign();
+                }
                 Err(_) => {}
             }
         }
@@ -262,15 +280,21 @@ impl<V: View> Stream for Events<V> {
             match std::task::ready!(this.queue.poll(context)) {
                 Taken::Doubt(doubt) => {
                     let leaves = |entity: &Entity| entity.kind == EntityKind::Channel;
-                    this.left |= doubt == Doubt::Left && this.entity.as_ref().is_some_and(leaves);
-                    this.left |= doubt == Doubt::Deleted;
+                    let parting = match doubt {
+                        Doubt::Left if this.entity.as_ref().is_some_and(leaves) => {
+                            Some(Parting::Left)
+                        }
+                        Doubt::Deleted => Some(Parting::Deleted),
+                        Doubt::Left | Doubt::Gone | Doubt::Unheard => None,
+                    };
+                    this.parting = this.parting.max(parting);
                     this.unheard |= doubt == Doubt::Unheard;
                     this.ask(doubt.delay());
                 }
                 Taken::End(end) => {
-                    // What left the application was not lost, whoever found it gone.
-                    let left = this.left && end == End::Lost;
-                    this.end = Some(if left { End::Ended } else { end });
+                    // What left the application, or was deleted, was not lost, whoever found it gone.
+                    let parted = this.parting.is_some() && end == End::Lost;
+                    this.end = Some(if parted { End::Ended } else { end });
                     return Poll::Ready(None);
                 }
                 Taken::Item(item) => {

@@ -238,8 +238,11 @@ pub enum Accepted {
     /// [`End::Replaced`](ari_core::End::Replaced), and it is closed, as it is when Asterisk has unregistered the
     /// last one, or adds one. Asterisk connects again and says what the connection is for now, which gives a new
     /// client: what Asterisk does when it reads a changed configuration looks the same. Where it has others, the
-    /// streams of the one that was taken over end; should Asterisk register it here again, as when it connects anew,
-    /// the log says so, and its new calls wait for the next stream of [`calls`](Ari::calls).
+    /// streams of the one that was taken over end. Should Asterisk say that it is registered here again, as it does when
+    /// it connects anew, the log says so, and its new calls wait for the next stream of [`calls`](Ari::calls); but
+    /// Asterisk 22.10.1 says so of what the other program has still. It answers all requests in the name of the first
+    /// of its applications: once a program that has taken this one over is gone, it answers none, until it reads a
+    /// changed configuration.
     ///
     /// Asterisk keeps what happens while it has no connection, and sends that first. A client that goes on hands it
     /// to its streams. A new one has none yet: its new calls are in the first stream of

@@ -109,3 +109,27 @@ fn nothing_is_asked_where_nothing_was_deleted() {
     assert_eq!(within(&fake, &mut events, 9), (Vec::new(), None));
     assert_eq!(asked(&fake, GET_CHANNEL), 0);
 }
+
+/// A bridge has a name that the program gives it, and is made again under it.
+#[test]
+fn what_was_deleted_and_made_again_is_not_asked_for_ever() {
+    let fake = fake();
+    let ari = fake.ari();
+    let create = || now(ari.bridges().create().bridge_id("conference"));
+    let bridge = create().unwrap();
+    let mut events = now(bridge.events()).unwrap();
+    for _ in 0..1000 {
+        fake.answer(GET_BRIDGE, 200, &json!({ "id": "conference" }));
+    }
+    now(bridge.destroy()).unwrap();
+    create().unwrap();
+    for _ in 0..3_600 {
+        read(&mut events);
+        fake.advance(Duration::from_secs(1));
+    }
+    assert!(
+        asked(&fake, GET_BRIDGE) < 20,
+        "{}",
+        asked(&fake, GET_BRIDGE)
+    );
+}

@@ -441,3 +441,25 @@ fn what_a_command_does_not_find_is_not_bound() {
     assert!(now(worker.channels().handle("c").answer()).is_err());
     assert_eq!(fake.bindings(), 0);
 }
+
+/// Asterisk says 400 `Channel not found` of a channel that is to enter or leave a bridge.
+#[test]
+fn a_channel_that_a_bridge_command_does_not_find_is_not_bound() {
+    let fake = fake();
+    let ari = fake.ari();
+    let worker = ari.dialog("all").unwrap();
+    let bridge = now(worker.bridges().create()).unwrap();
+    assert_eq!(fake.bindings(), 1);
+    for turn in 0..3 {
+        let channel = format!("c{turn}");
+        fake.answer(
+            "POST /bridges/{bridgeId}/addChannel",
+            400,
+            &json!({ "message": "Channel not found" }),
+        );
+        fake.emit(&on_channel("ChannelDestroyed", &channel))
+            .unwrap();
+        now(bridge.add_channel([channel.as_str()])).unwrap_err();
+    }
+    assert_eq!(fake.bindings(), 1);
+}
