@@ -384,7 +384,7 @@ impl Link {
             let registered = self.standing().registered(name);
             if let Some(name) = registered {
                 if self.events.router().reinstate(&name) {
-                    tracing::warn!(asterisk = %self.peer(), application = &*name, "the application is this client's again: its new calls wait for a stream of calls");
+                    tracing::warn!(asterisk = %self.peer(), application = &*name, "Asterisk says that the application is this client's again: its new calls wait for a stream of calls");
                 }
                 self.memory().join(name);
             } else {
