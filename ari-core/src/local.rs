@@ -189,8 +189,18 @@ impl Dialogs {
     }
 }
 
+/// Whether a new binding of an entity is taken back after a request for it that ended so, which was to create it or not:
+/// what was not created, or not found, has no event that would end it.
+pub fn takes_back(was_to_create: bool, answer: &Result<Response>) -> bool {
+    // A channel that is to enter or leave a bridge is not found with 400.
+    let not_found = answer
+        .as_ref()
+        .is_ok_and(|answer| matches!(answer.status, 400 | 404));
+    not_found || was_to_create && creates_nothing(answer)
+}
+
 /// Whether a creation that ended so has created nothing. Where there was such an entity already, it is still there.
-pub fn creates_nothing(answer: &Result<Response>) -> bool {
+fn creates_nothing(answer: &Result<Response>) -> bool {
     match answer {
         Ok(response) => !response.is_success() && response.status != 409,
         Err(Error::NotSent { .. } | Error::NobodyThere { .. }) => true,
@@ -277,17 +287,10 @@ impl LocalEvents {
 
     /// Takes the bindings of what was not created, or not found, back: no event would end them.
     pub fn settle(&self, bound: Bound, answer: &Result<Response>) {
-        if bound.new.is_empty() || !creates_nothing(answer) {
-            return;
-        }
-        // A channel that is to enter or leave a bridge is not found with 400.
-        let not_found = answer
-            .as_ref()
-            .is_ok_and(|answer| matches!(answer.status, 400 | 404));
-        let mut dialogs = self.dialogs();
         for binding in bound.new {
-            if not_found || binding.is_created {
-                dialogs.unbind(&binding.dialog, binding.kind, &binding.id);
+            if takes_back(binding.is_created, answer) {
+                self.dialogs()
+                    .unbind(&binding.dialog, binding.kind, &binding.id);
             }
         }
     }

@@ -5,9 +5,7 @@ use std::{
     sync::{Arc, atomic::Ordering},
 };
 
-use ari_core::{
-    ConnectionState, Error, Metadata, Request, Response, Result, local::creates_nothing,
-};
+use ari_core::{ConnectionState, Error, Metadata, Request, Response, Result, local::takes_back};
 use ari_proxy_proto::{self as proto, BadRequest, Incoming, Step};
 use async_nats::{Message, Subscriber};
 use bytes::Bytes;
@@ -172,15 +170,10 @@ async fn carry_out(shared: &Shared, incoming: &Incoming) -> Vec<Result<Response>
             }
             Step::Call(request) => {
                 let answer = call(shared, request).await;
-                if let Some(dialog) = incoming.dialog()
-                    && creates_nothing(&answer)
-                {
-                    // What is not found does not end, either.
-                    let not_found = answer.as_ref().is_ok_and(|answer| answer.status == 404);
-                    let mut dialogs = shared.dialogs();
+                if let Some(dialog) = incoming.dialog() {
                     for &(kind, id) in &bound {
-                        if not_found || request.creates(kind, id) {
-                            dialogs.unbind(&dialog, kind, id);
+                        if takes_back(request.creates(kind, id), &answer) {
+                            shared.dialogs().unbind(&dialog, kind, id);
                         }
                     }
                 }
