@@ -185,6 +185,12 @@ impl Desk {
         state.under_way.as_ref().map(|entry| entry.deadline)
     }
 
+    /// Has the socket take requests again.
+    pub(crate) fn release(&self) {
+        self.state().is_held = false;
+        self.writer.wake();
+    }
+
     /// Hands an answer to whom it is for. What is for nobody, or comes a second time, is dropped.
     pub(crate) fn answer(&self, text: &[u8]) {
         let Some((transaction, answer)) = frame::answer(text) else {

@@ -304,7 +304,11 @@ impl Driver<'_> {
     /// Gives when to look again.
     fn leave_name(&mut self) -> Option<Instant> {
         if !matches!(self.phase, Phase::Open(_)) || !self.link.is_misnamed() {
-            self.misnamed = None;
+            if self.misnamed.take().is_some()
+                && let Some(desk) = &self.link.desk
+            {
+                desk.release();
+            }
             return None;
         }
         let now = Instant::now();

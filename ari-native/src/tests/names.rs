@@ -2,7 +2,7 @@
 
 use std::{future::pending, time::Duration};
 
-use ari_core::Ari;
+use ari_core::{Ari, ConnectionState};
 use futures::{SinkExt, StreamExt};
 use tokio::time::{sleep, timeout};
 use tokio_tungstenite::tungstenite::Message;
@@ -41,6 +41,29 @@ async fn a_client_that_yields_takes_nothing_back_from_who_takes_all_of_its_appli
         "it connects again: {}",
         server.upgrade().line
     );
+}
+
+/// The other program takes the second application while a request is under way for which the first one's socket is kept.
+#[tokio::test(start_paused = true)]
+async fn requests_go_on_where_nothing_is_left_to_connect_as() {
+    let (ari, _server, mut far) = connected().await;
+    let list = || ari.channels().list().into_future();
+    let script = async {
+        let slow = far.asked().await;
+        far.say(r#"{"type":"ApplicationReplaced","application":"demo"}"#)
+            .await;
+        sleep(Duration::from_secs(2)).await;
+        far.say(r#"{"type":"ApplicationReplaced","application":"other"}"#)
+            .await;
+        sleep(Duration::from_secs(1)).await;
+        far.answer(&slow, 200, "[]").await;
+    };
+    let (slow, ()) = tokio::join!(list(), script);
+    slow.unwrap();
+    assert_eq!(ari.state(), ConnectionState::Replaced);
+    let next = async { tokio::join!(list(), far.serve(200, "[]")).0 };
+    let next = timeout(Duration::from_mins(1), next).await;
+    next.expect("it is not sent").unwrap();
 }
 
 /// There is always a request that waits for its turn.
